@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What Python may call.  Every function returns 0 or a count, or a negative
+ * errno; where it takes `err`, it then holds one sentence that says what is
+ * wrong and what to do.  None of them needs the GIL.
+ * The cffi cdef is made from the text between the two CDEF marks.
+ */
+#ifndef LICTL_NATIVE_H
+#define LICTL_NATIVE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../kernel/abi.h"
+
+/* CDEF-BEGIN */
+
+/* ---- loader.c: the BPF object, its maps and its attachments ---- */
+
+struct ln_probe; /* opaque */
+
+struct ln_options {
+	const char *object_path;
+	const char *pin_dir;     /* folder on a bpffs; NULL: nothing is pinned */
+	uint32_t ring_bytes;     /* of each CPU's ring; a power of two, >= 4096 */
+	uint32_t fresh;          /* 1: never take over, remove what is pinned */
+};
+
+/* Opens and loads.  Takes over pinned maps and links when ABI version, map shapes
+ * and program tags match; else fails with -ESTALE and says so. *took_over is 0 or 1. */
+int ln_open(const struct ln_options *options, struct ln_probe **probe, int *took_over, char *err, size_t err_len);
+/* Closes the descriptors; pinned maps and attachments stay. */
+void ln_close(struct ln_probe *probe);
+/* Detaches everything and removes the pins. */
+int ln_destroy(struct ln_probe *probe, char *err, size_t err_len);
+
+#define LN_ATTACH_NATIVE 0
+#define LN_ATTACH_GENERIC 1
+#define LN_ATTACH_OFFLOAD 2 /* only reported */
+#define LN_ATTACH_TC 3      /* only reported, for hook LI_AT_EGRESS */
+
+struct ln_attachment {
+	uint32_t ifindex;
+	uint32_t hook;       /* LI_AT_* */
+	uint32_t mode;       /* LN_ATTACH_*: what the kernel reports, not what was asked */
+	uint32_t program_id;
+	uint8_t tag[8];
+	uint32_t taken_over; /* 1: it was attached before this process started */
+};
+
+/* hook LI_AT_INGRESS: an XDP link in `mode`; LI_AT_EGRESS: a tc (clsact) filter.
+ * -EBUSY when another program holds the interface and `replace` is 0. */
+int ln_attach(struct ln_probe *probe, uint32_t ifindex, uint32_t hook, uint32_t mode, int replace,
+	      struct ln_attachment *attachment, char *err, size_t err_len);
+int ln_detach(struct ln_probe *probe, uint32_t ifindex, uint32_t hook, char *err, size_t err_len);
+/* What is attached now, asked from the kernel. Returns the count, at most `max`. */
+int ln_attachments(struct ln_probe *probe, struct ln_attachment *out, int max);
+
+/* The descriptor of a map by its LI_MAP_* name; -ENOENT. */
+int ln_map_fd(struct ln_probe *probe, const char *name);
+/* The descriptor of a program by its LI_PROG_* name, for BPF_PROG_TEST_RUN. */
+int ln_prog_fd(struct ln_probe *probe, const char *name);
+
+/* n entries at once; keys and values are packed arrays. Returns how many were done;
+ * *first_error is 0 or the negative errno that stopped it. */
+int ln_map_update(int fd, const void *keys, uint32_t key_size, const void *values, uint32_t value_size, uint32_t n,
+		  int *first_error);
+int ln_map_delete(int fd, const void *keys, uint32_t key_size, uint32_t n, int *first_error); /* absent is not an error */
+/* Every entry of a hash map, at most `max`. Returns the count. */
+int ln_map_dump(int fd, void *keys, uint32_t key_size, void *values, uint32_t value_size, uint32_t max);
+/* One value; for a per-CPU map `value` holds ln_possible_cpus() values of value_size rounded up to 8. -ENOENT. */
+int ln_map_lookup(int fd, const void *key, void *value);
+int ln_possible_cpus(void);
+
+/* One packet through a program (LI_PROG_*), as if received on ifindex of the current
+ * network namespace. Returns the verdict (XDP_* or TC_ACT_*) or a negative errno;
+ * out/out_len receive the frame after the program. */
+int ln_test_run(struct ln_probe *probe, const char *program, uint32_t ifindex, const void *frame, uint32_t frame_len,
+		void *out, uint32_t *out_len, uint32_t repeat, uint32_t *duration_ns);
+/* Same, for any program descriptor; live != 0: really sends `repeat` copies (BPF_F_TEST_XDP_LIVE_FRAMES). */
+int ln_test_run_fd(int prog_fd, uint32_t ifindex, const void *frame, uint32_t frame_len, uint32_t repeat, int live,
+		   uint32_t batch, uint32_t *duration_ns);
+
+/* ---- drain.c: the rings ---- */
+
+/* Caller-owned memory of one batch: struct of arrays that numpy views without a copy. */
+struct ln_batch {
+	struct li_rec *recs;   /* capacity entries: the heads, in order of ktime_ns */
+	const uint8_t **data;  /* capacity entries: where the frame lies (ring memory); valid until ln_release */
+	uint32_t capacity;
+	uint32_t n;
+};
+
+struct ln_ring_state {
+	uint32_t cpu;
+	uint32_t size;      /* bytes */
+	uint64_t waiting;   /* bytes not yet released */
+	uint64_t consumed;  /* records released since ln_open */
+};
+
+/* Fills the batch with what all rings hold, merged by time; never blocks. The
+ * records stay in the rings until ln_release, which publishes each ring's consumer
+ * position once. Calling it again before ln_release continues behind the last batch. */
+int ln_drain(struct ln_probe *probe, struct ln_batch *batch);
+int ln_release(struct ln_probe *probe);
+/* Sleeps until a record arrives or timeout_us passes. 1: there is something to drain, 0: time-out. */
+int ln_wait(struct ln_probe *probe, uint32_t timeout_us);
+/* Ends a running ln_wait from another thread. */
+void ln_wake(struct ln_probe *probe);
+int ln_rings(struct ln_probe *probe, struct ln_ring_state *out, int max);
+
+/* ---- clock.c: CLOCK_MONOTONIC to UTC ---- */
+
+struct ln_clock {
+	int64_t utc_offset_ns; /* UTC minus CLOCK_MONOTONIC, injected offset included */
+	uint64_t error_ns;     /* half the width of the narrowest bracket read */
+	int32_t synchronised;  /* adjtimex: 1 yes, 0 no, -1 not known */
+	uint64_t kernel_error_ns; /* adjtimex esterror, 0 where not known */
+};
+
+/* LICTL_CLOCK_OFFSET_NS in the environment shifts UTC: for tests, as the machine's clock is never stepped. */
+int ln_clock_read(struct ln_clock *out);
+/* Shifts this process's idea of UTC (tests; added to the environment's). */
+void ln_clock_inject(int64_t offset_ns);
+/* Waits until the system clock is stepped (1) or timeout_ms passes (0). */
+int ln_clock_wait_step(uint32_t timeout_ms);
+
+/* ---- group.c: fan-out and sequencing, once a batch ---- */
+
+struct ln_group {
+	uint32_t claim;
+	uint32_t start; /* into order */
+	uint32_t count;
+};
+
+/* Stable counting sort of a batch by claim: order[start..start+count) are record
+ * indexes of one claim in time order. Returns the number of groups. */
+int ln_group(const struct li_rec *recs, uint32_t n, uint32_t *order, struct ln_group *groups, uint32_t max_groups);
+
+/* Where one delivery stream stands. Persisted by the spool; zeroed for a new claim or incarnation. */
+struct ln_position {
+	uint64_t next_sequence;      /* of the stream: delivered and lost both count */
+	uint64_t last_slot_seq[256]; /* by CPU: highest li_rec.slot_seq taken */
+};
+
+/* Drops records already taken (slot_seq not above last_slot_seq) and records outside
+ * [not_before, not_after) by utc_ns or of the wrong kind; gives each remaining record its sequence number and
+ * the losses before it. Arrays have room for n. Returns how many remain. */
+struct ln_sequenced {
+	uint32_t *order;
+	uint64_t *sequence;
+	uint32_t *lost_before;
+	uint32_t n;
+	uint64_t lost;       /* sum of lost_before */
+	uint32_t duplicates; /* already taken */
+	uint32_t refused;    /* outside the window or of a kind that the order may not have; counts as withheld */
+};
+int ln_sequence(const struct li_rec *recs, const uint32_t *order, uint32_t n, uint64_t not_before, uint64_t not_after,
+		uint8_t kind, struct ln_position *position, struct ln_sequenced *out);
+
+/* ---- pcapng.c: encoders (draft-ietf-opsawg-pcapng) ---- */
+
+/* Section header plus nothing else; returns bytes written or -ENOSPC. */
+int ln_pcapng_section(const char *application, const char *comment, uint8_t *out, size_t room);
+/* Interface description: link_type 1 Ethernet or 101 raw IP, nanosecond resolution. */
+int ln_pcapng_interface(const char *name, const char *description, uint16_t link_type, uint8_t *out, size_t room);
+/* An enhanced packet block for each selected packet record, with flags (direction), drop count
+ * and the comment "LIID=<liid> seq=<n>". interface_ids maps ifindex*2+hook (capacity entries) to the section's
+ * interface number. Stops when out is full: *done tells how many records were written.
+ * Returns bytes written. */
+int64_t ln_pcapng_packets(const struct li_rec *recs, const uint8_t *const *data, const struct ln_sequenced *selection,
+			  uint32_t from, const char *liid, const int32_t *interface_ids, uint32_t n_interface_ids,
+			  uint8_t *out, size_t room, uint32_t *done);
+/* The same for header records: an IP header and transport header synthesised from the
+ * record's fields, checksums zero, link type raw; never touches `data`. */
+int64_t ln_pcapng_headers(const struct li_rec *recs, const struct ln_sequenced *selection, uint32_t from,
+			  const char *liid, const int32_t *interface_ids, uint32_t n_interface_ids, uint8_t *out,
+			  size_t room, uint32_t *done);
+/* Upper bound of the output of one record whose frame has cap_len bytes. */
+size_t ln_pcapng_bound(uint32_t cap_len, size_t liid_len);
+
+/* ---- strip.c: packets that do not come from the kernel path ---- */
+
+/* Parses one frame of a file with kernel/parse.h and fills the record as the capture program
+ * would (kind LI_REC_PACKET, cap_len cut at the IP packet's length, addresses, ports ...).
+ * link_type 1 or 101. Returns the LI_PARSE_* class. */
+int ln_parse_frame(const uint8_t *frame, uint32_t frame_len, uint32_t wire_len, uint16_t link_type, struct li_rec *rec,
+		   int *l4_class);
+/* Makes the header record of a packet record: allow-listed fields only. 0, or -ENODATA where no header field is proven. */
+int ln_strip(const struct li_rec *packet, uint8_t slot_flags, struct li_rec *header);
+
+/* ---- replay.c: the kernel's matching (kernel/match.h) on a capture file, through libpcap ---- */
+
+struct ln_matcher; /* opaque: the same tables as the kernel's, in this process */
+struct ln_file;	   /* opaque */
+
+struct ln_matcher *ln_matcher_new(void);
+void ln_matcher_free(struct ln_matcher *matcher);
+/* Replaces the content of one map (LI_MAP_CONFIG, LI_MAP_SLOTS, LI_MAP_PORTS and the target maps);
+ * array maps take uint32_t keys. -EINVAL: unknown name or wrong size. */
+int ln_matcher_load(struct ln_matcher *matcher, const char *map, const void *keys, uint32_t key_size,
+		    const void *values, uint32_t value_size, uint32_t n);
+/* Parses and matches one frame as the program would at ifindex/hook; writes at most
+ * LI_MAX_MATCHES records. Returns their number, or -LI_PARSE_* where nothing can match. */
+int ln_match_frame(struct ln_matcher *matcher, const uint8_t *frame, uint32_t frame_len, uint32_t wire_len,
+		   uint16_t link_type, uint64_t utc_ns, uint32_t ifindex, uint32_t hook, struct li_rec *recs);
+/* pcap or pcapng, Ethernet or raw IP. */
+int ln_file_open(const char *path, struct ln_file **file, char *err, size_t err_len);
+/* Reads frames until the batch is nearly full or the file ends; the data lies in memory of `file`,
+ * valid until the next call. Returns records, 0 at the end, -EBADMSG for a damaged file (err says where). */
+int ln_file_batch(struct ln_file *file, struct ln_matcher *matcher, uint32_t ifindex, uint32_t hook,
+		  struct ln_batch *batch, char *err, size_t err_len);
+/* Counters as the capture program keeps them; slots: LI_MAX_SLOTS entries. */
+void ln_matcher_counts(struct ln_matcher *matcher, struct li_totals *totals, struct li_slot_count *slots);
+void ln_file_close(struct ln_file *file);
+
+/* ---- crc.c ---- */
+uint32_t ln_crc32c(uint32_t crc, const void *data, size_t len);
+
+/* ---- privilege.c ---- */
+/* Gives up every capability, sets no_new_privs, uid and gid, and undumpable. */
+int ln_drop_privileges(uint32_t uid, uint32_t gid, char *err, size_t err_len);
+
+/* CDEF-END */
+
+#endif
