@@ -1,0 +1,7 @@
+"""lictl: lawful intercept for an ISP."""
+
+from __future__ import annotations
+
+from lictl.version import __version__
+
+__all__ = ["__version__"]

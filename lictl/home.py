@@ -1,0 +1,72 @@
+"""The home folder of one site: where everything lies, and with which permissions."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+DEFAULT_HOME = Path("/var/lib/lictl")
+FOLDER_MODE = 0o700
+FILE_MODE = 0o600
+
+
+class Home:
+    """Paths of one home; makes folders with mode 0700 on demand.
+
+    Attributes:
+        root: the folder itself (``--home``, ``LICTL_HOME``, default /var/lib/lictl).
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root.absolute()
+
+    @classmethod
+    def default(cls) -> Home:
+        """The home that the environment names, or the default one."""
+        return cls(Path(os.environ.get("LICTL_HOME", str(DEFAULT_HOME))))
+
+    @property
+    def site_file(self) -> Path:
+        """Who runs this site: operator, network element, country (TOML)."""
+        return self.root / "lictl.toml"
+
+    @property
+    def database(self) -> Path:
+        """Agencies and warrants (SQLite)."""
+        return self.root / "warrants.db"
+
+    @property
+    def run(self) -> Path:
+        """Files that live as long as the daemon or the machine's uptime."""
+        return self.root / "run"
+
+    @property
+    def socket(self) -> Path:
+        """The control socket."""
+        return self.run / "control.sock"
+
+    @property
+    def lock(self) -> Path:
+        """Held by the one daemon that serves this home."""
+        return self.run / "daemon.lock"
+
+    @property
+    def bpf(self) -> Path:
+        """Mount point of the bpffs that holds the pinned maps and links."""
+        return self.run / "bpf"
+
+    @property
+    def spool(self) -> Path:
+        """One folder an agency, in it one a stream."""
+        return self.root / "spool"
+
+    @property
+    def exists(self) -> bool:
+        """True once ``lictl init`` has made this home."""
+        return self.site_file.is_file()
+
+    def make_folder(self, folder: Path) -> Path:
+        """Makes a folder below the home, mode 0700 all the way."""
+        folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+        folder.chmod(FOLDER_MODE)
+        return folder
