@@ -18,10 +18,10 @@
 #define LI_ABI_VERSION 1
 
 /* Limits. */
-#define LI_MAX_SLOTS 4096   /* orders live at once: 12 bits of a claim */
+#define LI_MAX_SLOTS 4096     /* orders live at once: 12 bits of a claim */
 #define LI_MAX_TARGETS 131072 /* entries in one target map */
-#define LI_MAX_CLAIMS 16    /* orders on one target */
-#define LI_MAX_MATCHES 32   /* orders that one packet can match */
+#define LI_MAX_CLAIMS 16      /* orders on one target */
+#define LI_MAX_MATCHES 32     /* orders that one packet can match */
 #define LI_MAX_IFINDEX 16384
 #define LI_MAX_V4_LENS 32   /* distinct active IPv4 prefix lengths */
 #define LI_MAX_V6_LENS 32   /* distinct active IPv6 prefix lengths */
@@ -30,7 +30,7 @@
 #define LI_MAX_VLANS 3
 #define LI_MAX_LABELS 4
 #define LI_MAX_EXT_HEADERS 8
-#define LI_MAX_FRAME 65600  /* longest frame that a packet record holds */
+#define LI_MAX_FRAME 65600 /* longest frame that a packet record holds */
 
 /* A claim names an order in a target entry and in a record. */
 #define LI_CLAIM_SLOT_BITS 12
@@ -92,7 +92,7 @@
 /* struct li_rec.clock */
 #define LI_CLOCK_KERNEL 1   /* CLOCK_MONOTONIC at the hook plus li_config.utc_offset_ns */
 #define LI_CLOCK_HARDWARE 2 /* receive time stamped by the network card */
-#define LI_CLOCK_FILE 3     /* time stamp of a capture file */
+#define LI_CLOCK_FILE 3	    /* time stamp of a capture file */
 
 /* struct li_rec.present: which fields below it are proven to be there */
 #define LI_HAS_IP 1
@@ -108,34 +108,34 @@
 
 /* Why a frame has no (or only a partial) parse.  Index into li_totals.parse. */
 #define LI_PARSE_OK 0
-#define LI_PARSE_SHORT_ETH 1       /* ends inside the Ethernet header */
-#define LI_PARSE_SHORT_VLAN 2      /* ends inside a VLAN tag */
-#define LI_PARSE_DEEP_VLAN 3       /* more tags than LI_MAX_VLANS */
-#define LI_PARSE_SHORT_PPPOE 4     /* ends inside the PPPoE or PPP header */
-#define LI_PARSE_BAD_PPPOE 5       /* wrong version, type, code or length */
-#define LI_PARSE_PPP_CONTROL 6     /* LCP, PAP, CHAP, IPCP ... and PPPoE discovery: not IP */
-#define LI_PARSE_SHORT_MPLS 7      /* ends inside a label */
-#define LI_PARSE_DEEP_MPLS 8       /* more labels than LI_MAX_LABELS */
-#define LI_PARSE_MPLS_NOT_IP 9     /* pseudowire control word or other payload */
-#define LI_PARSE_NOT_IP 10         /* EtherType that is not IP (ARP, LLDP ...) */
-#define LI_PARSE_LLC 11            /* 802.3 length field: LLC/SNAP */
-#define LI_PARSE_SHORT_IP 12       /* ends inside the IP base header */
-#define LI_PARSE_BAD_VERSION 13    /* IP version contradicts the EtherType */
-#define LI_PARSE_BAD_IHL 14        /* IPv4 header length < 20 or beyond the total length */
-#define LI_PARSE_BAD_LENGTH 15     /* total length smaller than the header, or zero */
-#define LI_PARSE_TRUNCATED 16      /* total length beyond the end of the frame */
-#define LI_PARSE_JUMBOGRAM 17      /* IPv6 jumbo payload: length not in the base header */
+#define LI_PARSE_SHORT_ETH 1	/* ends inside the Ethernet header */
+#define LI_PARSE_SHORT_VLAN 2	/* ends inside a VLAN tag */
+#define LI_PARSE_DEEP_VLAN 3	/* more tags than LI_MAX_VLANS */
+#define LI_PARSE_SHORT_PPPOE 4	/* ends inside the PPPoE or PPP header */
+#define LI_PARSE_BAD_PPPOE 5	/* wrong version, type, code or length */
+#define LI_PARSE_PPP_CONTROL 6	/* LCP, PAP, CHAP, IPCP ... and PPPoE discovery: not IP */
+#define LI_PARSE_SHORT_MPLS 7	/* ends inside a label */
+#define LI_PARSE_DEEP_MPLS 8	/* more labels than LI_MAX_LABELS */
+#define LI_PARSE_MPLS_NOT_IP 9	/* pseudowire control word or other payload */
+#define LI_PARSE_NOT_IP 10	/* EtherType that is not IP (ARP, LLDP ...) */
+#define LI_PARSE_LLC 11		/* 802.3 length field: LLC/SNAP */
+#define LI_PARSE_SHORT_IP 12	/* ends inside the IP base header */
+#define LI_PARSE_BAD_VERSION 13 /* IP version contradicts the EtherType */
+#define LI_PARSE_BAD_IHL 14	/* IPv4 header length < 20 or beyond the total length */
+#define LI_PARSE_BAD_LENGTH 15	/* total length smaller than the header, or zero */
+#define LI_PARSE_TRUNCATED 16	/* total length beyond the end of the frame */
+#define LI_PARSE_JUMBOGRAM 17	/* IPv6 jumbo payload: length not in the base header */
 #define LI_PARSE_CLASSES 18
 /* Classes from here on still are good IP packets: addresses hold, ports are absent. */
 #define LI_L4_OK 0
-#define LI_L4_SHORT 1              /* ends inside the transport header */
-#define LI_L4_BAD_TCP_OFFSET 2     /* data offset < 5 or beyond the packet */
-#define LI_L4_BAD_UDP_LENGTH 3     /* UDP length < 8 or beyond the packet */
-#define LI_L4_EXT_CHAIN 4          /* IPv6 extension header chain too long */
-#define LI_L4_EXT_SHORT 5          /* extension header beyond the packet */
-#define LI_L4_LATER_FRAGMENT 6     /* fragment offset > 0: those bytes are payload */
-#define LI_L4_TINY_FRAGMENT 7      /* first fragment too short for its transport header */
-#define LI_L4_NO_NEXT 8            /* IPv6 next header 59 */
+#define LI_L4_SHORT 1	       /* ends inside the transport header */
+#define LI_L4_BAD_TCP_OFFSET 2 /* data offset < 5 or beyond the packet */
+#define LI_L4_BAD_UDP_LENGTH 3 /* UDP length < 8 or beyond the packet */
+#define LI_L4_EXT_CHAIN 4      /* IPv6 extension header chain too long */
+#define LI_L4_EXT_SHORT 5      /* extension header beyond the packet */
+#define LI_L4_LATER_FRAGMENT 6 /* fragment offset > 0: those bytes are payload */
+#define LI_L4_TINY_FRAGMENT 7  /* first fragment too short for its transport header */
+#define LI_L4_NO_NEXT 8	       /* IPv6 next header 59 */
 #define LI_L4_CLASSES 9
 
 /* Keys of the target maps.  Addresses in network order, numbers in host order,
@@ -168,7 +168,7 @@ struct li_key_pppoe {
 /* An address with ports: a range is a set of port prefixes, like CIDR. */
 struct li_key_port {
 	uint8_t addr[16]; /* IPv4 as ::ffff:a.b.c.d */
-	uint16_t port;    /* masked to prefix_len bits */
+	uint16_t port;	  /* masked to prefix_len bits */
 	uint8_t prefix_len;
 	uint8_t zero;
 };
@@ -204,7 +204,7 @@ struct li_slot {
 /* What one hook (XDP ingress or tc egress) of an interface may take. */
 struct li_hook {
 	uint8_t flags;
-	uint8_t sides;        /* LI_SIDE_* for orders with IP targets only */
+	uint8_t sides;	      /* LI_SIDE_* for orders with IP targets only */
 	uint8_t access_sides; /* LI_SIDE_* for LI_SLOT_ACCESS_ONLY orders */
 	uint8_t vlan_dir;     /* LI_DIR_* that a VLAN target's frame travels here; needs the matching side bit */
 };
@@ -220,8 +220,8 @@ struct li_config {
 	uint32_t abi_version;
 	uint32_t kinds;
 	uint64_t utc_offset_ns; /* UTC minus CLOCK_MONOTONIC */
-	uint64_t incarnation;   /* random, chosen when the maps were made */
-	uint32_t watermark;     /* bytes waiting in a ring that force a wake-up */
+	uint64_t incarnation;	/* random, chosen when the maps were made */
+	uint32_t watermark;	/* bytes waiting in a ring that force a wake-up */
 	uint8_t n_v4_lens;
 	uint8_t n_v6_lens;
 	uint8_t n_port_lens;
@@ -241,7 +241,7 @@ struct li_slot_count {
 	uint64_t lost_matches; /* packet matched more than LI_MAX_MATCHES orders */
 	uint64_t lost_frame;   /* frame longer than LI_MAX_FRAME or unreadable */
 	uint64_t withheld;     /* header order, but no header field is proven: nothing leaves */
-	uint64_t bytes;        /* frame bytes of matched packets */
+	uint64_t bytes;	       /* frame bytes of matched packets */
 	uint64_t last_packet;  /* private to the program: number of the packet matched last */
 	uint64_t last_index;   /* private to the program: where it stands in the match list */
 };
@@ -252,10 +252,10 @@ struct li_totals {
 	uint64_t bytes;
 	uint64_t records; /* emitted on this CPU */
 	uint64_t lost_ring;
-	uint64_t no_port;     /* hook not configured or not active */
-	uint64_t stale_claim; /* target entry names a generation that is gone */
+	uint64_t no_port;	       /* hook not configured or not active */
+	uint64_t stale_claim;	       /* target entry names a generation that is gone */
 	uint64_t later_fragment_ports; /* later fragment on an address with port targets: cannot be attributed */
-	uint64_t impossible; /* never anything but 0 */
+	uint64_t impossible;	       /* never anything but 0 */
 	uint64_t parse[18];
 	uint64_t l4[9];
 };
@@ -286,29 +286,29 @@ struct li_rec {
 	uint8_t icmp_type;
 	uint8_t icmp_code;
 	uint8_t frag;
-	uint8_t parse;      /* LI_PARSE_* (packet records) */
-	uint16_t src_port;  /* host order */
+	uint8_t parse;	   /* LI_PARSE_* (packet records) */
+	uint16_t src_port; /* host order */
 	uint16_t dst_port;
-	uint8_t src[16];    /* IPv4 in the first four bytes, rest zero */
+	uint8_t src[16]; /* IPv4 in the first four bytes, rest zero */
 	uint8_t dst[16];
 };
 /* CDEF-END */
 
 /* Map names: at most 15 characters. */
-#define LI_MAP_CONFIG "li_config"   /* array[1] of li_config, mmapable */
-#define LI_MAP_PORTS "li_ports"     /* array[LI_MAX_IFINDEX] of li_port */
-#define LI_MAP_SLOTS "li_slots"     /* array[LI_MAX_SLOTS] of li_slot */
-#define LI_MAP_V4 "li_v4"           /* hash */
-#define LI_MAP_V6 "li_v6"           /* hash */
-#define LI_MAP_PORT "li_port"       /* hash */
-#define LI_MAP_FLOW "li_flow"       /* hash */
-#define LI_MAP_MAC "li_mac"         /* hash */
-#define LI_MAP_VLAN "li_vlan"       /* hash */
-#define LI_MAP_PPPOE "li_pppoe"     /* hash */
+#define LI_MAP_CONFIG "li_config"	  /* array[1] of li_config, mmapable */
+#define LI_MAP_PORTS "li_ports"		  /* array[LI_MAX_IFINDEX] of li_port */
+#define LI_MAP_SLOTS "li_slots"		  /* array[LI_MAX_SLOTS] of li_slot */
+#define LI_MAP_V4 "li_v4"		  /* hash */
+#define LI_MAP_V6 "li_v6"		  /* hash */
+#define LI_MAP_PORT "li_port"		  /* hash */
+#define LI_MAP_FLOW "li_flow"		  /* hash */
+#define LI_MAP_MAC "li_mac"		  /* hash */
+#define LI_MAP_VLAN "li_vlan"		  /* hash */
+#define LI_MAP_PPPOE "li_pppoe"		  /* hash */
 #define LI_MAP_SLOT_COUNT "li_slot_count" /* per-CPU array[LI_MAX_SLOTS] of li_slot_count */
-#define LI_MAP_TOTALS "li_totals"   /* per-CPU array[1] of li_totals */
-#define LI_MAP_RINGS "li_rings"     /* array of maps, by CPU: ring buffers */
-#define LI_MAP_SLEEP "li_sleep"     /* array[LI_MAX_CPUS] of u32, mmapable: 1 = the reader sleeps, wake it */
+#define LI_MAP_TOTALS "li_totals"	  /* per-CPU array[1] of li_totals */
+#define LI_MAP_RINGS "li_rings"		  /* array of maps, by CPU: ring buffers */
+#define LI_MAP_SLEEP "li_sleep"		  /* array[LI_MAX_CPUS] of u32, mmapable: 1 = the reader sleeps, wake it */
 
 #define LI_PROG_INGRESS "li_ingress" /* SEC("xdp.frags") */
 #define LI_PROG_EGRESS "li_egress"   /* SEC("tc") */

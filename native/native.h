@@ -21,9 +21,9 @@ struct ln_probe; /* opaque */
 
 struct ln_options {
 	const char *object_path;
-	const char *pin_dir;     /* folder on a bpffs; NULL: nothing is pinned */
-	uint32_t ring_bytes;     /* of each CPU's ring; a power of two, >= 4096 */
-	uint32_t fresh;          /* 1: never take over, remove what is pinned */
+	const char *pin_dir; /* folder on a bpffs; NULL: nothing is pinned */
+	uint32_t ring_bytes; /* of each CPU's ring; a power of two, >= 4096 */
+	uint32_t fresh;	     /* 1: never take over, remove what is pinned */
 };
 
 /* Opens and loads.  Takes over pinned maps and links when ABI version, map shapes
@@ -37,12 +37,12 @@ int ln_destroy(struct ln_probe *probe, char *err, size_t err_len);
 #define LN_ATTACH_NATIVE 0
 #define LN_ATTACH_GENERIC 1
 #define LN_ATTACH_OFFLOAD 2 /* only reported */
-#define LN_ATTACH_TC 3      /* only reported, for hook LI_AT_EGRESS */
+#define LN_ATTACH_TC 3	    /* only reported, for hook LI_AT_EGRESS */
 
 struct ln_attachment {
 	uint32_t ifindex;
-	uint32_t hook;       /* LI_AT_* */
-	uint32_t mode;       /* LN_ATTACH_*: what the kernel reports, not what was asked */
+	uint32_t hook; /* LI_AT_* */
+	uint32_t mode; /* LN_ATTACH_*: what the kernel reports, not what was asked */
 	uint32_t program_id;
 	uint8_t tag[8];
 	uint32_t taken_over; /* 1: it was attached before this process started */
@@ -65,7 +65,8 @@ int ln_prog_fd(struct ln_probe *probe, const char *name);
  * *first_error is 0 or the negative errno that stopped it. */
 int ln_map_update(int fd, const void *keys, uint32_t key_size, const void *values, uint32_t value_size, uint32_t n,
 		  int *first_error);
-int ln_map_delete(int fd, const void *keys, uint32_t key_size, uint32_t n, int *first_error); /* absent is not an error */
+int ln_map_delete(int fd, const void *keys, uint32_t key_size, uint32_t n,
+		  int *first_error); /* absent is not an error */
 /* Every entry of a hash map, at most `max`. Returns the count. */
 int ln_map_dump(int fd, void *keys, uint32_t key_size, void *values, uint32_t value_size, uint32_t max);
 /* One value; for a per-CPU map `value` holds ln_possible_cpus() values of value_size rounded up to 8. -ENOENT. */
@@ -85,17 +86,17 @@ int ln_test_run_fd(int prog_fd, uint32_t ifindex, const void *frame, uint32_t fr
 
 /* Caller-owned memory of one batch: struct of arrays that numpy views without a copy. */
 struct ln_batch {
-	struct li_rec *recs;   /* capacity entries: the heads, in order of ktime_ns */
-	const uint8_t **data;  /* capacity entries: where the frame lies (ring memory); valid until ln_release */
+	struct li_rec *recs;  /* capacity entries: the heads, in order of ktime_ns */
+	const uint8_t **data; /* capacity entries: where the frame lies (ring memory); valid until ln_release */
 	uint32_t capacity;
 	uint32_t n;
 };
 
 struct ln_ring_state {
 	uint32_t cpu;
-	uint32_t size;      /* bytes */
-	uint64_t waiting;   /* bytes not yet released */
-	uint64_t consumed;  /* records released since ln_open */
+	uint32_t size;	   /* bytes */
+	uint64_t waiting;  /* bytes not yet released */
+	uint64_t consumed; /* records released since ln_open */
 };
 
 /* Fills the batch with what all rings hold, merged by time; never blocks. The
@@ -112,9 +113,9 @@ int ln_rings(struct ln_probe *probe, struct ln_ring_state *out, int max);
 /* ---- clock.c: CLOCK_MONOTONIC to UTC ---- */
 
 struct ln_clock {
-	int64_t utc_offset_ns; /* UTC minus CLOCK_MONOTONIC, injected offset included */
-	uint64_t error_ns;     /* half the width of the narrowest bracket read */
-	int32_t synchronised;  /* adjtimex: 1 yes, 0 no, -1 not known */
+	int64_t utc_offset_ns;	  /* UTC minus CLOCK_MONOTONIC, injected offset included */
+	uint64_t error_ns;	  /* half the width of the narrowest bracket read */
+	int32_t synchronised;	  /* adjtimex: 1 yes, 0 no, -1 not known */
 	uint64_t kernel_error_ns; /* adjtimex esterror, 0 where not known */
 };
 
@@ -139,7 +140,7 @@ int ln_group(const struct li_rec *recs, uint32_t n, uint32_t *order, struct ln_g
 
 /* Where one delivery stream stands. Persisted by the spool; zeroed for a new claim or incarnation. */
 struct ln_position {
-	uint64_t next_sequence;      /* of the stream: delivered and lost both count */
+	uint64_t next_sequence;	     /* of the stream: delivered and lost both count */
 	uint64_t last_slot_seq[256]; /* by CPU: highest li_rec.slot_seq taken */
 };
 
@@ -151,7 +152,7 @@ struct ln_sequenced {
 	uint64_t *sequence;
 	uint32_t *lost_before;
 	uint32_t n;
-	uint64_t lost;       /* sum of lost_before */
+	uint64_t lost;	     /* sum of lost_before */
 	uint32_t duplicates; /* already taken */
 	uint32_t refused;    /* outside the window or of a kind that the order may not have; counts as withheld */
 };
