@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """lictl: lawful intercept for an ISP."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Errors that a person can act on, and the exit codes they lead to.
 
 Exit codes are part of the command line's contract: 0 done, 1 a defect of lictl,

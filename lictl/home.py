@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The home folder of one site: where everything lies, and with which permissions."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Time: integers of UTC nanoseconds inside, RFC 3339 with a zone outside."""
 
 from __future__ import annotations
