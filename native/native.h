@@ -135,24 +135,31 @@ struct ln_group {
 };
 
 /* Stable counting sort of a batch by claim: order[start..start+count) are record
- * indexes of one claim in time order. Returns the number of groups. */
+ * indexes of one claim in time order; groups stand in order of first appearance. Returns
+ * the number of groups, or -ENOSPC beyond max_groups or 12288 of them. */
 int ln_group(const struct li_rec *recs, uint32_t n, uint32_t *order, struct ln_group *groups, uint32_t max_groups);
 
 /* Where one delivery stream stands. Persisted by the spool; zeroed for a new claim or incarnation. */
 struct ln_position {
-	uint64_t next_sequence;	     /* of the stream: delivered and lost both count */
+	uint64_t next_sequence;	     /* the last number given, to a delivered or a lost packet; 0: none yet */
 	uint64_t last_slot_seq[256]; /* by CPU: highest li_rec.slot_seq taken */
 };
 
 /* Drops records already taken (slot_seq not above last_slot_seq) and records outside
  * [not_before, not_after) by utc_ns or of the wrong kind; gives each remaining record its sequence number and
- * the losses before it. Arrays have room for n. Returns how many remain. */
+ * the losses before it. Arrays have room for n. Returns how many remain.
+ * Every jump of slot_seq on a CPU beyond last_slot_seq + 1 is that many lost packets; each takes a number, so
+ *   sequence[0] = old next_sequence + lost_before[0] + 1, sequence[i] = sequence[i-1] + lost_before[i] + 1,
+ *   new next_sequence = the last sequence[] + lost_after = old next_sequence + n + lost + lost_after.
+ * A record that is refused moves last_slot_seq and takes no number; losses seen at it stand before the next
+ * record that remains, or in lost_after. A record already taken changes nothing. */
 struct ln_sequenced {
 	uint32_t *order;
 	uint64_t *sequence;
 	uint32_t *lost_before;
 	uint32_t n;
-	uint64_t lost;	     /* sum of lost_before */
+	uint64_t lost;	     /* sum of the losses before the remaining records (lost_before itself stops at 2^32-1) */
+	uint64_t lost_after; /* losses seen behind the last remaining record: already numbered, the caller writes a GAP */
 	uint32_t duplicates; /* already taken */
 	uint32_t refused;    /* outside the window or of a kind that the order may not have; counts as withheld */
 };
@@ -215,8 +222,10 @@ int ln_file_batch(struct ln_file *file, struct ln_matcher *matcher, uint32_t ifi
 void ln_matcher_counts(struct ln_matcher *matcher, struct li_totals *totals, struct li_slot_count *slots);
 void ln_file_close(struct ln_file *file);
 
-/* ---- crc.c ---- */
+/* ---- crc.c: CRC-32C; start with 0, the result of one part is the `crc` of the next ---- */
 uint32_t ln_crc32c(uint32_t crc, const void *data, size_t len);
+/* The same without the processor's instruction (tests). */
+uint32_t ln_crc32c_software(uint32_t crc, const void *data, size_t len);
 
 /* ---- privilege.c ---- */
 /* Gives up every capability, sets no_new_privs, uid and gid, and undumpable. */
