@@ -33,8 +33,8 @@ uint32_t ln_crc32c_software(uint32_t crc, const void *data, size_t len)
 
 	crc = ~crc;
 	for (; len >= 8; at += 8, len -= 8) {
-		uint32_t low = crc ^ ((uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
-				      (uint32_t)at[3] << 24);
+		uint32_t low =
+			crc ^ ((uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24);
 
 		crc = crc_table[7][low & 0xff] ^ crc_table[6][low >> 8 & 0xff] ^ crc_table[5][low >> 16 & 0xff] ^
 		      crc_table[4][low >> 24] ^ crc_table[3][at[4]] ^ crc_table[2][at[5]] ^ crc_table[1][at[6]] ^

@@ -158,8 +158,9 @@ struct ln_sequenced {
 	uint64_t *sequence;
 	uint32_t *lost_before;
 	uint32_t n;
-	uint64_t lost;	     /* sum of the losses before the remaining records (lost_before itself stops at 2^32-1) */
-	uint64_t lost_after; /* losses seen behind the last remaining record: already numbered, the caller writes a GAP */
+	uint64_t lost; /* sum of the losses before the remaining records (lost_before itself stops at 2^32-1) */
+	uint64_t
+		lost_after; /* losses seen behind the last remaining record: already numbered, the caller writes a GAP */
 	uint32_t duplicates; /* already taken */
 	uint32_t refused;    /* outside the window or of a kind that the order may not have; counts as withheld */
 };
