@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one place where a failed command ends: text, JSON and exit code.
+
+Exit codes: those of `lictl.errors`; 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import traceback
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from lictl.cli.state import current
+from lictl.errors import LictlError
+from lictl.times import format_rfc3339, now_ns
+from lictl.version import __version__
+
+EXIT_DEFECT = 1
+EXIT_INTERRUPTED = 130
+# typer brings its own copy of click in some releases: its base of command-line errors is found through a name that is
+# public in all of them.
+_COMMAND_LINE_ERROR: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+
+
+class RootGroup(TyperGroup):
+    """The top command: turns every failure into a message and an exit code, never a bare traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Runs the chosen command."""
+        try:
+            return super().invoke(ctx)
+        except (typer.Exit, typer.Abort):
+            raise
+        except LictlError as error:
+            report(error.what, error.fix, error.exit_code)
+            raise SystemExit(error.exit_code) from None
+        except KeyboardInterrupt:
+            raise SystemExit(EXIT_INTERRUPTED) from None
+        except BrokenPipeError:
+            # The reader (head, less) has gone: nothing left to say, also not at interpreter exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise SystemExit(0) from None
+        except Exception as error:
+            if isinstance(error, _COMMAND_LINE_ERROR):
+                raise
+            defect(error)
+            raise SystemExit(EXIT_DEFECT) from None
+
+
+def report(what: str, fix: str, code: int) -> None:
+    """The failure on standard error: JSON `{"error": {...}}` with --json, else text."""
+    if current().as_json:
+        sys.stderr.write(json.dumps({"error": {"what": what, "fix": fix, "code": code}}, ensure_ascii=False) + "\n")
+        return
+    stderr = Console(stderr=True, soft_wrap=True, highlight=False)
+    stderr.print(f"error: {what}", style="bold red" if stderr.is_terminal else None, markup=False)
+    if fix:
+        stderr.print(f"  fix: {fix}", markup=False)
+
+
+def defect(error: Exception) -> None:
+    """An error that nobody foresaw: a pointer to the details, which stay on this machine."""
+    if os.environ.get("LICTL_DEBUG") == "1":
+        traceback.print_exception(error)
+        return
+    try:
+        where = f"The details are in {_save(error)}; they may name targets, so read them before you pass them on."
+    except OSError:
+        where = "Run the command again with LICTL_DEBUG=1 to see the details."
+    report(f"this is a defect of lictl {__version__} ({type(error).__name__}).", where, EXIT_DEFECT)
+
+
+def _save(error: Exception) -> Path:
+    descriptor, name = tempfile.mkstemp(prefix="lictl-defect-", suffix=".txt")  # mode 0600
+    with os.fdopen(descriptor, "w") as file:
+        file.write(f"lictl {__version__}, {format_rfc3339(now_ns())}\n")
+        traceback.print_exception(error, file=file)
+    return Path(name)

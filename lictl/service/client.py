@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line's side of the control socket."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING, Any
+
+from lictl.errors import BY_EXIT_CODE, LictlError, UnavailableError
+from lictl.service import messages
+
+if TYPE_CHECKING:
+    from lictl.home import Home
+
+
+class Client:
+    """Asks the daemon of a home. One connection a call."""
+
+    def __init__(self, home: Home, timeout_s: float = 30.0) -> None:
+        self._path = home.socket
+        self._timeout_s = timeout_s
+
+    @property
+    def daemon_runs(self) -> bool:
+        """True where a daemon answers on the socket."""
+        try:
+            self._connect().close()
+        except UnavailableError:
+            return False
+        return True
+
+    def call(self, op: str, /, **args: Any) -> Any:
+        """The daemon's result.
+
+        Raises:
+            UnavailableError: no daemon runs, or it did not answer.
+            LictlError: what the daemon refused or failed, of the class of its exit code.
+        """
+        with self._connect() as connection:
+            try:
+                messages.send(connection, {"op": op, "args": args})
+                reply = messages.receive(connection, self._timeout_s)
+            except (OSError, messages.BadMessageError) as error:
+                raise UnavailableError(
+                    f"the daemon did not answer: {error}.", "See its log; `lictl status` shows whether it works."
+                ) from None
+        if not isinstance(reply, dict) or not ("ok" in reply or "error" in reply):
+            raise UnavailableError("the daemon closed the connection without an answer.", "See its log.")
+        if "error" in reply:
+            error = reply["error"]
+            raise BY_EXIT_CODE.get(error["code"], LictlError)(error["what"], error["fix"])
+        return reply["ok"]
+
+    def _connect(self) -> socket.socket:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(self._timeout_s)
+        try:
+            connection.connect(str(self._path))
+        except OSError as error:
+            connection.close()
+            raise UnavailableError(
+                f"no daemon answers at {self._path} ({error.strerror}).", "Start it with `lictl serve`."
+            ) from None
+        return connection

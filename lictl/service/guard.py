@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What protects a home: its permissions, its one daemon, and the memory of the process that serves it."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import resource
+import stat
+from typing import TYPE_CHECKING
+
+from lictl.errors import MachineError, RefusedError, UnavailableError
+from lictl.home import FILE_MODE, Home
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_PR_SET_DUMPABLE = 4
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
+
+
+def open_home(home: Home) -> Home:
+    """The home, once it is made and nobody else can read it. Every command but `init` starts here.
+
+    Raises:
+        UnavailableError: there is no home.
+        RefusedError: another user owns a part of it or may open it.
+    """
+    if not home.exists:
+        raise UnavailableError(
+            f"{home.root} is not the home of a site.",
+            "Make one with `lictl init`, or name it with --home or LICTL_HOME.",
+        )
+    for path in (home.root, home.site_file, home.database, home.run, home.spool):
+        problem = exposure(path)
+        if problem is not None:
+            raise RefusedError(*problem)
+    return home
+
+
+def exposure(path: Path) -> tuple[str, str] | None:
+    """What is wrong with a path's owner or permissions and how to put it right; None where nothing is (or no file)."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    except PermissionError:
+        return f"{path} belongs to another user.", "Run lictl as the owner of its home, usually root."
+    if stat.S_ISLNK(found.st_mode):
+        return f"{path} is a symbolic link.", "Name the real folder with --home."
+    if found.st_uid != os.geteuid():
+        return (
+            f"{path} belongs to uid {found.st_uid}, not to uid {os.geteuid()}.",
+            "Run lictl as the owner of its home.",
+        )
+    if found.st_mode & _OTHERS:
+        wanted = "700" if stat.S_ISDIR(found.st_mode) else "600"
+        return f"{path} is open to other users (mode {stat.S_IMODE(found.st_mode):04o}).", f"chmod {wanted} {path}"
+    return None
+
+
+class DaemonLock:
+    """Held by the one process that may change the kernel state of a home (flock on run/daemon.lock)."""
+
+    def __init__(self, home: Home) -> None:
+        self._path = home.lock
+        home.make_folder(home.run)
+        self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, FILE_MODE)
+
+    def take(self) -> DaemonLock:
+        """Takes the lock and writes this process's id into it.
+
+        Raises:
+            RefusedError: another process holds it; names its id.
+        """
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
+                raise MachineError(f"{self._path} cannot be locked: {error.strerror}.") from None
+            holder = os.pread(self._descriptor, 32, 0).decode(errors="replace").strip() or "unknown"
+            self.release()
+            raise RefusedError(
+                f"this home is already served by process {holder}.", "Stop that daemon first; `lictl status` shows it."
+            ) from None
+        os.ftruncate(self._descriptor, 0)
+        os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
+        return self
+
+    def release(self) -> None:
+        """Gives the lock back; may be called twice."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> DaemonLock:
+        return self.take()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+def hide_memory() -> None:
+    """No core dump of this process and no look into its memory by other processes of the same user: it holds content.
+
+    Raises:
+        MachineError: the kernel does not allow it.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise MachineError(f"the process cannot be made undumpable: {os.strerror(ctypes.get_errno())}.")

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who runs this site: `lictl.toml`, made by `lictl init` and read by everything that names the operator."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lictl.errors import RefusedError, UsageError
+from lictl.home import FILE_MODE, FOLDER_MODE
+
+if TYPE_CHECKING:
+    from lictl.home import Home
+
+# OperatorIdentifier and NetworkElementIdentifier: OCTET STRING (SIZE (1..16)), ETSI TS 102 232-1 annex A.
+Identifier = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[A-Za-z0-9._-]+$")]
+# ISO 3166-1 alpha-2, the authorizationCountryCode of ETSI TS 102 232-1.
+Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
+
+
+class Site(BaseModel):
+    """The operator, the network element this machine is, and the country whose law applies."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    operator: Identifier
+    element: Identifier
+    country: Country
+
+
+def make_site(home: Home, site: Site) -> None:
+    """Makes a home: its folders (0700) and lictl.toml (0600).
+
+    Raises:
+        RefusedError: something is there already; nothing was changed.
+    """
+    if home.root.exists() and any(home.root.iterdir()):
+        raise RefusedError(
+            f"{home.root} exists already and is not empty.", "Name another folder with --home, or remove this one."
+        )
+    home.root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
+    home.root.chmod(FOLDER_MODE)
+    home.make_folder(home.run)
+    home.make_folder(home.spool)
+    text = "".join(f'{name} = "{value}"\n' for name, value in site.model_dump().items())
+    descriptor = os.open(home.site_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
+    with os.fdopen(descriptor, "w") as file:
+        file.write("# The site of this lictl home. Identifiers stand in everything that is handed over.\n" + text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def check_site(operator: str, element: str, country: str) -> Site:
+    """A site from the command line.
+
+    Raises:
+        UsageError: an identifier cannot be used, with the reason.
+    """
+    try:
+        return Site(operator=operator, element=element, country=country)
+    except ValidationError as error:
+        raise UsageError(_reasons(error), "operator and element take 1 to 16 of A-Z a-z 0-9 . _ -") from None
+
+
+def read_site(home: Home) -> Site:
+    """The site of this home.
+
+    Raises:
+        UsageError: the file is damaged or was edited wrongly, with the reason.
+    """
+    try:
+        return Site.model_validate(tomllib.loads(home.site_file.read_text()))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{home.site_file} is not TOML: {error}.", "Correct the file.") from None
+    except ValidationError as error:
+        raise UsageError(f"{home.site_file}: {_reasons(error)}", "Correct the file.") from None
+
+
+def _reasons(error: ValidationError) -> str:
+    return "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()) + "."
