@@ -13,12 +13,14 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from lictl import log
 from lictl.errors import LictlError, RefusedError, UsageError
 from lictl.service import messages
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MAX_CLIENTS = 32
 REQUEST_SECONDS = 10.0

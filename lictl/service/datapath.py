@@ -11,13 +11,16 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lictl import log
 from lictl.errors import LictlError
-from lictl.service.alarms import Alarms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lictl.service.alarms import Alarms
 
 CAPACITY = 8192
 WAIT_US = 100_000

@@ -7,12 +7,14 @@ Request `{"op": str, "args": {str: value}}`; reply `{"ok": value}` or
 
 from __future__ import annotations
 
-import socket
 import struct
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgpack
+
+if TYPE_CHECKING:
+    import socket
 
 MAX_MESSAGE = 1 << 20
 _LENGTH = struct.Struct(">I")

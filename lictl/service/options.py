@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lictl.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 ROLES = ("access", "core", "mirror")
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}

@@ -8,9 +8,7 @@ import os
 import socket
 import struct
 import threading
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgpack
 import pytest
@@ -21,6 +19,10 @@ from lictl.errors import LictlError, RefusedError, UnavailableError, UsageError
 from lictl.home import Home
 from lictl.service import control, messages
 from lictl.service.client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 
 def _refuse() -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import stat
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,6 +14,9 @@ from lictl.errors import RefusedError, UnavailableError, UsageError
 from lictl.home import Home
 from lictl.service.guard import DaemonLock, exposure, hide_memory, open_home
 from lictl.service.site import Site, check_site, make_site, read_site
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SITE = Site(operator="ISP-7", element="box-1", country="US")
 
