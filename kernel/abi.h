@@ -106,6 +106,11 @@
 #define LI_FRAG_FIRST 1
 #define LI_FRAG_LATER 2
 
+/* li_sleep: what the reader of the rings wants. */
+#define LI_WAKE_NEVER 0	    /* it is awake */
+#define LI_WAKE_ANY 1	    /* it sleeps: the next record wakes it, and sets LI_WAKE_NEVER */
+#define LI_WAKE_WATERMARK 2 /* it naps: a ring with more than li_config.watermark bytes wakes it */
+
 /* Why a frame has no (or only a partial) parse.  Index into li_totals.parse. */
 #define LI_PARSE_OK 0
 #define LI_PARSE_SHORT_ETH 1	/* ends inside the Ethernet header */
@@ -308,7 +313,7 @@ struct li_rec {
 #define LI_MAP_SLOT_COUNT "li_slot_count" /* per-CPU array[LI_MAX_SLOTS] of li_slot_count */
 #define LI_MAP_TOTALS "li_totals"	  /* per-CPU array[1] of li_totals */
 #define LI_MAP_RINGS "li_rings"		  /* array of maps, by CPU: ring buffers */
-#define LI_MAP_SLEEP "li_sleep"		  /* array[LI_MAX_CPUS] of u32, mmapable: 1 = the reader sleeps, wake it */
+#define LI_MAP_SLEEP "li_sleep"		  /* array[LI_MAX_CPUS] of u32, mmapable: LI_WAKE_* */
 
 #define LI_PROG_INGRESS "li_ingress" /* SEC("xdp.frags") */
 #define LI_PROG_EGRESS "li_egress"   /* SEC("tc") */
