@@ -13,7 +13,7 @@ import pytest
 import typer
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SHELL_BLOCKS = {"", "sh", "bash", "console", "shell"}
 LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
@@ -67,7 +67,7 @@ def option_names(command: Any) -> dict[str, bool]:
     return names
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_commands_in_documents_exist(document: Path) -> None:
     """Every `lictl` line of a code block names a command and options that the program has."""
     wrong = [
@@ -103,7 +103,7 @@ def test_readme_has_the_quick_start() -> None:
     assert {"init", "serve", "status"} <= {c[0] for c in commands}
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_relative_links_resolve(document: Path) -> None:
     """A link to a file of this repository finds it, and a link to a heading finds the heading."""
     broken = []
@@ -124,10 +124,11 @@ def anchors(document: Path) -> set[str]:
 
 
 def test_index_lists_every_document() -> None:
-    """docs/README.md links each other file of docs/."""
+    """docs/README.md links each other document under docs/."""
     index = (ROOT / "docs" / "README.md").read_text()
     linked = {target.partition("#")[0] for target in LINK.findall(index)}
-    assert {d.name for d in (ROOT / "docs").glob("*.md")} - {"README.md"} - linked == set()
+    documents = {str(d.relative_to(ROOT / "docs")) for d in DOCUMENTS[1:]}
+    assert documents - {"README.md"} - linked == set()
 
 
 @pytest.mark.tree
