@@ -1,0 +1,115 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a spool does when it is opened: find the last intact block, cut what a crash tore, decide about numbers.
+
+A write that stopped short (kill -9, full disk) leaves a block whose end lies behind the end of the file. No reader
+ever took it, so it is cut and its number is used again. Anything else that does not verify at the end, a boot without
+an orderly close before it, or an acknowledgement of a block that is not here means that the agency may hold blocks
+which this spool lost: then numbers continue at the reserved marks. Damage in the middle is kept where it is and
+reported; the reader tells the agency which numbers it cannot deliver.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lictl.delivery.marks import BLOCK_STEP, SEQUENCE_STEP, Marks
+from lictl.delivery.segments import Damage, Scan, list_segments, scan_segment, segment_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lictl.delivery.blocks import Header
+
+
+@dataclass(slots=True)
+class Recovered:
+    """The state of a spool's folder.
+
+    Attributes:
+        segments: size in bytes by first block number, ascending.
+        last: header of the last intact block, None for an empty spool.
+        position: the newest intact position.
+        cut_bytes: bytes removed from the end.
+        damages: damaged ranges that were left in place, by segment.
+        next_block: number of the next block.
+        next_sequence: sequence number of the next packet.
+        jump: the two numbers above come from the marks; the first block has to say so.
+    """
+
+    segments: dict[int, int] = field(default_factory=dict)
+    last: Header | None = None
+    position: bytes = b""
+    cut_bytes: int = 0
+    damages: list[tuple[int, Damage]] = field(default_factory=list)
+    next_block: int = 1
+    next_sequence: int = 1
+    jump: bool = False
+
+
+def recover(folder: Path, marks: Marks | None, boot_id: bytes, acknowledged: int) -> Recovered:
+    """Repairs the end of the spool in `folder` and says where to continue.
+
+    Args:
+        marks: what the marks file holds.
+        boot_id: of the running kernel.
+        acknowledged: the last block that the agency confirmed.
+    """
+    found = Recovered()
+    firsts = list_segments(folder)
+    suspicious = False
+    for first in reversed(firsts):
+        path = folder / segment_name(first)
+        scan = _cut(path, first, found)
+        suspicious = suspicious or scan.suspicious
+        found.damages.extend((first, damage) for damage in scan.damages)
+        if scan.last is not None:
+            found.last, found.position = scan.last, scan.position
+            break
+        _set_aside(path, scan)
+    for first in firsts:
+        path = folder / segment_name(first)
+        if path.exists():
+            found.segments[first] = path.stat().st_size
+    _number(found, marks, boot_id, acknowledged, suspicious, had_data=bool(firsts))
+    return found
+
+
+def _cut(path: Path, first: int, found: Recovered) -> Scan:
+    data = path.read_bytes()
+    scan = scan_segment(data, first)
+    if scan.last is not None and scan.end < len(data):
+        found.cut_bytes += len(data) - scan.end
+        os.truncate(path, scan.end)
+    elif scan.last is None:
+        found.cut_bytes += len(data)
+    return scan
+
+
+def _set_aside(path: Path, scan: Scan) -> None:
+    """A segment without an intact block leaves the spool; what may have been data is kept for an inquiry."""
+    if scan.suspicious:
+        path.rename(path.with_suffix(".damaged"))
+    else:
+        path.unlink()
+
+
+def _number(
+    found: Recovered, marks: Marks | None, boot_id: bytes, acknowledged: int, suspicious: bool, *, had_data: bool
+) -> None:
+    if found.last is not None:
+        found.next_block = found.last.block + 1
+        found.next_sequence = found.last.last_sequence + 1
+    if marks is None:
+        found.jump = had_data or acknowledged > 0
+        block, sequence = found.next_block + BLOCK_STEP, found.next_sequence + SEQUENCE_STEP
+    else:
+        crashed = not marks.clean and marks.boot_id != boot_id
+        missing = marks.clean and (found.next_block, found.next_sequence) != (marks.block, marks.sequence)
+        found.jump = crashed or missing or suspicious
+        block, sequence = marks.block, marks.sequence
+    found.jump = found.jump or acknowledged >= found.next_block
+    if found.jump:
+        found.next_block = max(block, found.next_block, acknowledged + 1)
+        found.next_sequence = max(sequence, found.next_sequence)

@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A small record in a file that is rewritten in place and never lost to a torn write.
+
+Two slots are written in turn; each holds magic, CRC-32C, a serial number and the body. A reader takes the intact
+slot with the higher serial, so a crash in the middle of a write leaves the record before it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import struct
+from typing import TYPE_CHECKING
+
+from lictl.delivery.crc import crc32c
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_HEAD = struct.Struct("<4sIQI")
+_CRC_END = 8
+OVERHEAD = _HEAD.size
+
+
+class SlotFile:
+    """One such file.
+
+    Args:
+        path: the file; made with mode 0600 when it is written and not there.
+        magic: four bytes that name the kind of record.
+        slot_bytes: size of one slot; a body may have up to slot_bytes - 20 bytes.
+    """
+
+    def __init__(self, path: Path, magic: bytes, slot_bytes: int, *, create: bool = True) -> None:
+        self._magic = magic
+        self._slot_bytes = slot_bytes
+        flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
+        self.fd = os.open(path, flags, 0o600)
+        self._serial = 0
+        self.read()
+
+    def _slot(self, index: int) -> tuple[int, bytes] | None:
+        raw = os.pread(self.fd, self._slot_bytes, index * self._slot_bytes)
+        if len(raw) < OVERHEAD:
+            return None
+        magic, crc, serial, length = _HEAD.unpack_from(raw)
+        if magic != self._magic or length > self._slot_bytes - OVERHEAD or len(raw) < OVERHEAD + length:
+            return None
+        if crc != crc32c(raw[_CRC_END : OVERHEAD + length]):
+            return None
+        return serial, raw[OVERHEAD : OVERHEAD + length]
+
+    def read(self) -> bytes | None:
+        """The newest intact body; None where there is none."""
+        intact = [slot for slot in (self._slot(0), self._slot(1)) if slot is not None]
+        if not intact:
+            return None
+        serial, body = max(intact)
+        self._serial = max(self._serial, serial)
+        return body
+
+    def write(self, body: bytes, *, sync: bool = False) -> None:
+        """Replaces the record; with `sync` it is on disk when this returns."""
+        if len(body) > self._slot_bytes - OVERHEAD:
+            raise ValueError("the record is larger than its slot")
+        self._serial += 1
+        checked = struct.pack("<QI", self._serial, len(body)) + body
+        raw = self._magic + struct.pack("<I", crc32c(checked)) + checked
+        offset = self._serial % 2 * self._slot_bytes
+        if os.pwrite(self.fd, raw, offset) != len(raw):
+            raise OSError(28, "short write")
+        if sync:
+            os.fdatasync(self.fd)
+
+    def close(self) -> None:
+        """Closes the file; may be called again."""
+        with contextlib.suppress(OSError):
+            os.close(self.fd)
+        self.fd = -1
