@@ -79,6 +79,16 @@ static inline int32_t interface_of(const struct li_rec *rec, const int32_t *inte
 	return rec->hook <= LI_AT_EGRESS && key < n_interface_ids ? interface_ids[key] : -1;
 }
 
+/* The frame's length without what link layers add behind the IP packet: padding is not content. */
+static inline uint32_t original_length(const struct li_rec *rec)
+{
+	uint32_t len = rec->wire_len;
+
+	if (rec->present & LI_HAS_LENGTH && (uint64_t)rec->l3_off + rec->l3_len < len)
+		len = rec->l3_off + rec->l3_len;
+	return len > rec->cap_len ? len : rec->cap_len;
+}
+
 static inline void prefetch_record(const struct li_rec *recs, const struct ln_sequenced *selection, uint32_t i)
 {
 	if (i + LN_PREFETCH < selection->n) {

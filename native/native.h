@@ -175,8 +175,8 @@ int ln_pcapng_section(const char *application, const char *comment, uint8_t *out
 int ln_pcapng_interface(const char *name, const char *description, uint16_t link_type, uint8_t *out, size_t room);
 /* An enhanced packet block for each selected packet record, with flags (direction), drop count
  * and the comment "LIID=<liid> seq=<n>". interface_ids maps ifindex*2+hook (capacity entries) to the section's
- * interface number. Stops when out is full: *done tells how many records were written.
- * Returns bytes written. */
+ * interface number, or to -1. Stops when out is full or at a record whose interface has no number yet: *done
+ * tells how many records were written. Returns bytes written, or -EPERM at a record of the other kind. */
 int64_t ln_pcapng_packets(const struct li_rec *recs, const uint8_t *const *data, const struct ln_sequenced *selection,
 			  uint32_t from, const char *liid, const int32_t *interface_ids, uint32_t n_interface_ids,
 			  uint8_t *out, size_t room, uint32_t *done);
@@ -187,6 +187,27 @@ int64_t ln_pcapng_headers(const struct li_rec *recs, const struct ln_sequenced *
 			  size_t room, uint32_t *done);
 /* Upper bound of the output of one record whose frame has cap_len bytes. */
 size_t ln_pcapng_bound(uint32_t cap_len, size_t liid_len);
+
+/* ---- describe.c: descriptive text, one line a record (docs/formats/descriptive-text.md) ---- */
+
+/* As ln_pcapng_packets and ln_pcapng_headers; ascii != 0: content as ASCII with escapes, else as hex. */
+int64_t ln_text_packets(const struct li_rec *recs, const uint8_t *const *data, const struct ln_sequenced *selection,
+			uint32_t from, const char *liid, const int32_t *interface_ids, uint32_t n_interface_ids,
+			int ascii, uint8_t *out, size_t room, uint32_t *done);
+int64_t ln_text_headers(const struct li_rec *recs, const struct ln_sequenced *selection, uint32_t from,
+			const char *liid, const int32_t *interface_ids, uint32_t n_interface_ids, uint8_t *out,
+			size_t room, uint32_t *done);
+size_t ln_text_bound(uint32_t cap_len, size_t liid_len);
+
+/* ---- msgpack.c: one array a record (docs/formats/msgpack.md) ---- */
+
+int64_t ln_msgpack_packets(const struct li_rec *recs, const uint8_t *const *data, const struct ln_sequenced *selection,
+			   uint32_t from, const int32_t *interface_ids, uint32_t n_interface_ids, uint8_t *out,
+			   size_t room, uint32_t *done);
+int64_t ln_msgpack_headers(const struct li_rec *recs, const struct ln_sequenced *selection, uint32_t from,
+			   const int32_t *interface_ids, uint32_t n_interface_ids, uint8_t *out, size_t room,
+			   uint32_t *done);
+size_t ln_msgpack_bound(uint32_t cap_len);
 
 /* ---- strip.c: packets that do not come from the kernel path ---- */
 

@@ -202,16 +202,6 @@ size_t ln_pcapng_bound(uint32_t cap_len, size_t liid_len)
 	return packet_bound(cap_len < SYNTHETIC_MAX ? SYNTHETIC_MAX : cap_len, liid_len);
 }
 
-/* The frame's length without what link layers add behind the IP packet: padding is not content. */
-static inline uint32_t original_length(const struct li_rec *rec)
-{
-	uint32_t len = rec->wire_len;
-
-	if (rec->present & LI_HAS_LENGTH && (uint64_t)rec->l3_off + rec->l3_len < len)
-		len = rec->l3_off + rec->l3_len;
-	return len > rec->cap_len ? len : rec->cap_len;
-}
-
 int64_t ln_pcapng_packets(const struct li_rec *recs, const uint8_t *const *data, const struct ln_sequenced *selection,
 			  uint32_t from, const char *liid, const int32_t *interface_ids, uint32_t n_interface_ids,
 			  uint8_t *out, size_t room, uint32_t *done)
