@@ -64,7 +64,9 @@ def refuse_network(network: Network) -> None:
     if network.prefixlen < shortest:
         raise TargetError(f"{network} is shorter than /{shortest}", _ONE_SUBSCRIBER)
     if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
-        raise TargetError(f"{network} is IPv4-mapped IPv6 (RFC 4291 2.5.5.2)", f"write ip:{_unmapped(network)}")
+        raise TargetError(
+            "an address in ::ffff:0:0/96 is IPv4-mapped IPv6 (RFC 4291 2.5.5.2)", f"write ip:{_unmapped(network)}"
+        )
     for special, what, fix in _SPECIAL:
         if special.version == network.version and network.subnet_of(special):  # type: ignore[arg-type]
             raise TargetError(f"{network.network_address if _is_host(network) else network} {what}", fix)
