@@ -27,6 +27,8 @@
 #define LI_MAX_V6_LENS 32   /* distinct active IPv6 prefix lengths */
 #define LI_MAX_PORT_LENS 16 /* distinct active port prefix lengths */
 #define LI_MAX_CPUS 256
+#define LI_FILTER_BITS 1048576
+#define LI_FILTER_WORDS 16384
 #define LI_MAX_VLANS 3
 #define LI_MAX_LABELS 4
 #define LI_MAX_EXT_HEADERS 8
@@ -195,6 +197,11 @@ struct li_target {
 	uint32_t claims[16];
 };
 
+/* The bitmap in front of the target maps (filter.h). */
+struct li_filter {
+	uint64_t words[16384];
+};
+
 /* One order.  `generation`, `mode`, `flags` share one aligned word, so a single
  * write revokes; generation 0 or mode OFF is an empty slot. */
 struct li_slot {
@@ -310,6 +317,7 @@ struct li_rec {
 #define LI_MAP_MAC "li_mac"		  /* hash */
 #define LI_MAP_VLAN "li_vlan"		  /* hash */
 #define LI_MAP_PPPOE "li_pppoe"		  /* hash */
+#define LI_MAP_FILTER "li_filter"	  /* array[1] of li_filter, mmapable */
 #define LI_MAP_SLOT_COUNT "li_slot_count" /* per-CPU array[LI_MAX_SLOTS] of li_slot_count */
 #define LI_MAP_TOTALS "li_totals"	  /* per-CPU array[1] of li_totals */
 #define LI_MAP_RINGS "li_rings"		  /* array of maps, by CPU: ring buffers */
@@ -327,6 +335,7 @@ LI_ASSERT_SIZE(li_key_pppoe, 8);
 LI_ASSERT_SIZE(li_key_port, 20);
 LI_ASSERT_SIZE(li_key_flow, 40);
 LI_ASSERT_SIZE(li_target, 72);
+LI_ASSERT_SIZE(li_filter, 131072);
 LI_ASSERT_SIZE(li_slot, 24);
 LI_ASSERT_SIZE(li_port, 16);
 LI_ASSERT_SIZE(li_config, 112);

@@ -25,16 +25,12 @@ li_inline const struct li_hook *li_hook_of(uint32_t ifindex, int hook)
 }
 
 /* Readies the work space for one frame. */
-li_inline void li_begin(struct li_scratch *s, struct li_totals *totals, const struct li_config *config,
-			const struct li_hook *hook, uint32_t frame_len)
+li_inline void li_begin(struct li_scratch *s, struct li_totals *totals, const struct li_hook *hook, uint32_t frame_len)
 {
-	s->ktime_ns = bpf_ktime_get_ns();
-	s->utc_ns = s->ktime_ns + config->utc_offset_ns;
+	s->ktime_ns = 0;
 	s->cpu_seq = totals->packets;
 	s->frame_len = frame_len;
 	s->n = 0;
-	s->cpu = (uint16_t)bpf_get_smp_processor_id();
-	s->clock = LI_CLOCK_KERNEL;
 	s->sides = hook->sides;
 	s->access_sides = hook->access_sides;
 	s->vlan_dir = hook->vlan_dir;
@@ -49,7 +45,9 @@ li_inline int li_parse_frame(void *ctx, int kind, void *data, void *data_end, st
 
 	if (linear >= s->frame_len || linear >= LI_MAX_HEADERS)
 		return li_parse_ethernet(&c, &s->parsed);
-	len = s->frame_len < LI_MAX_HEADERS ? s->frame_len : LI_MAX_HEADERS;
+	len = li_get(s->frame_len); /* read anew: the verifier needs both bounds on one register */
+	if (len > LI_MAX_HEADERS)
+		len = LI_MAX_HEADERS;
 	if (len < 1 || li_load(ctx, kind, 0, s->headers, len))
 		return LI_PARSE_SHORT_ETH;
 	c.data = s->headers;
@@ -83,7 +81,7 @@ int li_ingress(struct xdp_md *ctx)
 		totals->no_port++;
 		return XDP_PASS;
 	}
-	li_begin(s, totals, config, hook, frame_len);
+	li_begin(s, totals, hook, frame_len);
 	s->ifindex = ctx->ingress_ifindex;
 	s->hook = LI_AT_INGRESS;
 	s->parsed.parse =
@@ -112,7 +110,7 @@ int li_egress(struct __sk_buff *ctx)
 		totals->no_port++;
 		return TC_ACT_UNSPEC;
 	}
-	li_begin(s, totals, config, hook, ctx->len);
+	li_begin(s, totals, hook, ctx->len);
 	s->ifindex = ctx->ifindex;
 	s->hook = LI_AT_EGRESS;
 	if (ctx->vlan_present) /* a tag that the card will insert: not in the frame's bytes */

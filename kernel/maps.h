@@ -51,6 +51,15 @@ LI_TARGET_MAP(li_mac, li_key_mac);
 LI_TARGET_MAP(li_vlan, li_key_vlan);
 LI_TARGET_MAP(li_pppoe, li_key_pppoe);
 
+/* What proves most packets to be nobody's target before a target map is asked. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, uint32_t);
+	__type(value, struct li_filter);
+} li_filter SEC(".maps");
+
 /* Counters.  Per CPU, and the program cannot be interrupted by itself on one CPU, so no atomics. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

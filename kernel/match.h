@@ -7,6 +7,7 @@
 #ifndef LICTL_MATCH_H
 #define LICTL_MATCH_H
 
+#include "filter.h"
 #include "scratch.h"
 
 #ifdef __bpf__
@@ -19,6 +20,31 @@
 #include "maps.h"
 #define LI_FIND(map, key) bpf_map_lookup_elem(&map, key)
 #endif
+
+/* True where the filter's bit is set, so that the target map is worth asking. */
+li_inline int li_may_hit(uint32_t bit)
+{
+	uint32_t zero = 0;
+	const struct li_filter *filter = LI_FIND(li_filter, &zero);
+
+	return filter && li_filter_has(filter, bit);
+}
+
+/* The packet's time and CPU, taken when its first target is found: a miss does not pay for them. */
+li_inline void li_stamp(struct li_scratch *s, const struct li_config *config)
+{
+#ifdef __bpf__
+	if (s->ktime_ns)
+		return;
+	s->ktime_ns = bpf_ktime_get_ns();
+	s->utc_ns = s->ktime_ns + config->utc_offset_ns;
+	s->cpu = (uint16_t)bpf_get_smp_processor_id();
+	s->clock = LI_CLOCK_KERNEL;
+#else
+	(void)s; /* a file's frame brings its time along */
+	(void)config;
+#endif
+}
 
 /* True where the order may take this packet here; counts what is seen, withheld and matched. */
 li_inline int li_admit(struct li_scratch *s, const struct li_slot *slot, struct li_slot_count *count)
@@ -79,10 +105,12 @@ li_inline void li_take_claim(struct li_scratch *s, struct li_totals *totals, uin
 	s->n++;
 }
 
-li_noinline int li_take(struct li_scratch *s, struct li_totals *totals, const struct li_target *target, uint32_t how)
+li_noinline int li_take(struct li_scratch *s, struct li_totals *totals, const struct li_config *config,
+			const struct li_target *target, uint32_t how)
 {
 	uint8_t side = how & 0xff, dir = how >> 8 & 0xff;
 
+	li_stamp(s, config);
 	for (int i = 0; i < LI_MAX_CLAIMS; i++) {
 		if (i >= (int)target->n_claims)
 			break;
@@ -131,7 +159,7 @@ li_noinline int li_match_ports(struct li_scratch *s, struct li_totals *totals, c
 		key.port = (uint16_t)(port & (0xffff0000u >> len));
 		target = LI_FIND(li_port, &key);
 		if (target)
-			return li_take(s, totals, target, how);
+			return li_take(s, totals, config, target, how);
 	}
 	return 0;
 }
@@ -139,7 +167,7 @@ li_noinline int li_match_ports(struct li_scratch *s, struct li_totals *totals, c
 li_inline void li_take_address(struct li_scratch *s, struct li_totals *totals, const struct li_config *config,
 			       const struct li_target *target, uint32_t how)
 {
-	li_take(s, totals, target, how);
+	li_take(s, totals, config, target, how);
 	if (target->flags & LI_TARGET_HAS_PORTS)
 		li_match_ports(s, totals, config, how);
 }
@@ -161,7 +189,7 @@ li_noinline int li_match_v4(struct li_scratch *s, struct li_totals *totals, cons
 		key.prefix_len = config->v4_lens[i] & 63;
 		masked = __builtin_bswap32((uint32_t)(host & (0xffffffff00000000ull >> key.prefix_len)));
 		__builtin_memcpy(key.addr, &masked, 4);
-		target = LI_FIND(li_v4, &key);
+		target = li_may_hit(li_bit_v4(&key)) ? LI_FIND(li_v4, &key) : 0;
 		if (target) {
 			li_take_address(s, totals, config, target, how);
 			break;
@@ -200,7 +228,7 @@ li_noinline int li_match_v6(struct li_scratch *s, struct li_totals *totals, cons
 		if (i >= config->n_v6_lens)
 			break;
 		li_mask_v6(&key, high, low, config->v6_lens[i]);
-		target = LI_FIND(li_v6, &key);
+		target = li_may_hit(li_bit_v6(&key)) ? LI_FIND(li_v6, &key) : 0;
 		if (target) {
 			li_take_address(s, totals, config, target, how);
 			break;
@@ -210,7 +238,8 @@ li_noinline int li_match_v6(struct li_scratch *s, struct li_totals *totals, cons
 }
 
 /* One flow, named from the target's end: that end is the source or the destination. */
-li_noinline int li_match_flow(struct li_scratch *s, struct li_totals *totals, uint32_t how)
+li_noinline int li_match_flow(struct li_scratch *s, struct li_totals *totals, const struct li_config *config,
+			      uint32_t how)
 {
 	const struct li_parsed *p = &s->parsed;
 	int from = how & LI_SIDE_SRC;
@@ -227,39 +256,41 @@ li_noinline int li_match_flow(struct li_scratch *s, struct li_totals *totals, ui
 	key.local_port = from ? p->src_port : p->dst_port;
 	key.remote_port = from ? p->dst_port : p->src_port;
 	key.proto = p->proto;
-	target = LI_FIND(li_flow, &key);
-	return target ? li_take(s, totals, target, how) : 0;
+	target = li_may_hit(li_bit_flow(&key)) ? LI_FIND(li_flow, &key) : 0;
+	return target ? li_take(s, totals, config, target, how) : 0;
 }
 
-li_noinline int li_match_mac(struct li_scratch *s, struct li_totals *totals, uint32_t how)
+li_noinline int li_match_mac(struct li_scratch *s, struct li_totals *totals, const struct li_config *config,
+			     uint32_t how)
 {
 	const struct li_target *target;
 	struct li_key_mac key = {};
 
 	__builtin_memcpy(key.mac, how & LI_SIDE_SRC ? s->parsed.src_mac : s->parsed.dst_mac, 6);
-	target = LI_FIND(li_mac, &key);
-	return target ? li_take(s, totals, target, how) : 0;
+	target = li_may_hit(li_bit_mac(&key)) ? LI_FIND(li_mac, &key) : 0;
+	return target ? li_take(s, totals, config, target, how) : 0;
 }
 
-li_noinline int li_match_pppoe(struct li_scratch *s, struct li_totals *totals, uint32_t how)
+li_noinline int li_match_pppoe(struct li_scratch *s, struct li_totals *totals, const struct li_config *config,
+			       uint32_t how)
 {
 	const struct li_target *target;
 	struct li_key_pppoe key = {};
 
 	__builtin_memcpy(key.mac, how & LI_SIDE_SRC ? s->parsed.src_mac : s->parsed.dst_mac, 6);
 	key.session = s->parsed.session;
-	target = LI_FIND(li_pppoe, &key);
-	return target ? li_take(s, totals, target, how) : 0;
+	target = li_may_hit(li_bit_pppoe(&key)) ? LI_FIND(li_pppoe, &key) : 0;
+	return target ? li_take(s, totals, config, target, how) : 0;
 }
 
 /* A tag names a subscriber only on the access side, and there the hook says which way the frame goes. */
-li_noinline int li_match_vlan(struct li_scratch *s, struct li_totals *totals)
+li_noinline int li_match_vlan(struct li_scratch *s, struct li_totals *totals, const struct li_config *config)
 {
 	struct li_key_vlan key = {s->parsed.vlan[0], s->parsed.n_vlans == 1 ? LI_VLAN_NONE : s->parsed.vlan[1]};
 	uint32_t side = s->vlan_dir == LI_DIR_FROM ? LI_SIDE_SRC : s->vlan_dir == LI_DIR_TO ? LI_SIDE_DST : 3;
 	const struct li_target *target = LI_FIND(li_vlan, &key);
 
-	return target ? li_take(s, totals, target, LI_HOW(side, s->vlan_dir)) : 0;
+	return target ? li_take(s, totals, config, target, LI_HOW(side, s->vlan_dir)) : 0;
 }
 
 li_inline void li_match_side(struct li_scratch *s, struct li_totals *totals, const struct li_config *config,
@@ -272,11 +303,11 @@ li_inline void li_match_side(struct li_scratch *s, struct li_totals *totals, con
 	else if (s->parsed.ip_version == 6 && kinds & LI_KIND_V6)
 		li_match_v6(s, totals, config, how);
 	if (kinds & LI_KIND_FLOW && s->parsed.ip_version)
-		li_match_flow(s, totals, how);
+		li_match_flow(s, totals, config, how);
 	if (kinds & LI_KIND_MAC && s->parsed.has_mac)
-		li_match_mac(s, totals, how);
+		li_match_mac(s, totals, config, how);
 	if (kinds & LI_KIND_PPPOE && s->parsed.has_session)
-		li_match_pppoe(s, totals, how);
+		li_match_pppoe(s, totals, config, how);
 }
 
 /* Fills the list of orders of the packet in s->parsed. */
@@ -289,7 +320,7 @@ li_inline void li_match(struct li_scratch *s, struct li_totals *totals, const st
 	if (sides & LI_SIDE_DST)
 		li_match_side(s, totals, config, LI_HOW(LI_SIDE_DST, LI_DIR_TO));
 	if (config->kinds & LI_KIND_VLAN && s->parsed.n_vlans && sides)
-		li_match_vlan(s, totals);
+		li_match_vlan(s, totals, config);
 }
 
 #endif

@@ -26,6 +26,7 @@ struct ln_matcher {
 	struct li_slot slots[LI_MAX_SLOTS];
 	struct li_slot_count counts[LI_MAX_SLOTS];
 	struct li_port ports[LI_MAX_IFINDEX];
+	struct li_filter filter;
 	struct ln_table tables[LN_TABLES];
 };
 
@@ -65,6 +66,12 @@ static void *find_li_slots(const uint32_t *index)
 static void *find_li_slot_count(const uint32_t *index)
 {
 	return *index < LI_MAX_SLOTS ? &current->counts[*index] : NULL;
+}
+
+static void *find_li_filter(const uint32_t *zero)
+{
+	(void)zero;
+	return &current->filter;
 }
 
 #define find_li_v4(key) find_target(LN_li_v4, key)
@@ -176,6 +183,8 @@ int ln_matcher_load(struct ln_matcher *matcher, const char *map, const void *key
 	id = table_of(map);
 	if (id < 0 || key_size != matcher->tables[id].key_size || value_size != sizeof(struct li_target))
 		return -EINVAL;
+	ln_filter_add(&matcher->filter, map, keys, key_size,
+		      n); /* bits of earlier entries may stay: they prove nothing */
 	return load_table(&matcher->tables[id], keys, values, n);
 }
 

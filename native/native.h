@@ -72,6 +72,8 @@ int ln_map_dump(int fd, void *keys, uint32_t key_size, void *values, uint32_t va
 /* One value; for a per-CPU map `value` holds ln_possible_cpus() values of value_size rounded up to 8. -ENOENT. */
 int ln_map_lookup(int fd, const void *key, void *value);
 int ln_possible_cpus(void);
+/* The bit of LI_MAP_FILTER that stands for each of n keys of a target map; -ENOENT: the map has no bits. */
+int ln_filter_bits(const char *map, const void *keys, uint32_t key_size, uint32_t n, uint32_t *bits);
 
 /* One packet through a program (LI_PROG_*), as if received on ifindex of the current
  * network namespace. Returns the verdict (XDP_* or TC_ACT_*) or a negative errno;
@@ -81,6 +83,12 @@ int ln_test_run(struct ln_probe *probe, const char *program, uint32_t ifindex, c
 /* Same, for any program descriptor; live != 0: really sends `repeat` copies (BPF_F_TEST_XDP_LIVE_FRAMES). */
 int ln_test_run_fd(int prog_fd, uint32_t ifindex, const void *frame, uint32_t frame_len, uint32_t repeat, int live,
 		   uint32_t batch, uint32_t *duration_ns);
+
+/* ---- filter.c: the bitmap in front of the target maps ---- */
+
+/* Sets the bits of n keys of the target map `map` in `filter`, which may be the kernel's own, mapped.
+ * A bit is set before its entry is inserted. -EINVAL: no target map, or wrong key size. */
+int ln_filter_add(struct li_filter *filter, const char *map, const void *keys, uint32_t key_size, uint32_t n);
 
 /* ---- drain.c: the rings ---- */
 
@@ -106,7 +114,10 @@ int ln_drain(struct ln_probe *probe, struct ln_batch *batch);
 int ln_release(struct ln_probe *probe);
 /* Sleeps until a record arrives or timeout_us passes. 1: there is something to drain, 0: time-out. */
 int ln_wait(struct ln_probe *probe, uint32_t timeout_us);
-/* Ends a running ln_wait from another thread. */
+/* Lets records gather: sleeps timeout_us, less where a ring fills to li_config.watermark or ln_wake is called. As ln_wait.
+ * ln_drain, ln_release, ln_wait and ln_nap belong to one thread. */
+int ln_nap(struct ln_probe *probe, uint32_t timeout_us);
+/* Ends a running ln_wait or ln_nap from another thread. */
 void ln_wake(struct ln_probe *probe);
 int ln_rings(struct ln_probe *probe, struct ln_ring_state *out, int max);
 
