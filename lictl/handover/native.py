@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the formats encoded in C share: one output buffer a thread, and the numbers of a stream's interfaces."""
+
+from __future__ import annotations
+
+import errno
+import threading
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from lictl.errors import LictlError, RefusedError, UsageError
+from lictl.handover.base import Encoded, Encoder
+from lictl.probe._native import ffi
+from lictl.probe.abi import AT_EGRESS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from lictl.handover.base import StreamInfo
+    from lictl.probe.batch import Batch, Selection
+
+# Small enough to stay in the processor's cache, large enough for any record (content as escaped text: 4 * 65600).
+BUFFER_BYTES = 1 << 20
+HOOK_NAMES = ("ingress", "egress")
+
+
+class _Buffer(threading.local):
+    """Each thread's output buffer: a thousand streams do not need a thousand of them."""
+
+    def __init__(self) -> None:
+        self.c = ffi.new("uint8_t[]", BUFFER_BYTES)
+        self.view = memoryview(ffi.buffer(self.c))
+        self.done = ffi.new("uint32_t *")
+
+
+_buffer = _Buffer()
+
+
+def check_options(options: Mapping[str, str], allowed: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+    """The options with the first allowed value as each one's default.
+
+    Raises:
+        UsageError: an option or its value is not known to the format.
+    """
+    for name, value in options.items():
+        if name not in allowed:
+            known = ", ".join(sorted(allowed)) or "none"
+            raise UsageError(f"the format has no option {name!r}.", f"Options of this format: {known}.")
+        if value not in allowed[name]:
+            raise UsageError(f"the option {name} cannot be {value!r}.", f"Choose one of {', '.join(allowed[name])}.")
+    return {name: options.get(name, values[0]) for name, values in allowed.items()}
+
+
+class Interfaces:
+    """The numbers that a stream gave to its (interface, hook) pairs.
+
+    Attributes:
+        ids: int32 array by `ifindex * 2 + hook`; -1 where the pair has no number yet.
+        c: the same for C.
+        count: numbers given.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forgets all numbers: a new section begins."""
+        self.count = 0
+        self._hold(np.full(64, -1, dtype=np.int32))
+
+    def _hold(self, ids: np.ndarray[Any, np.dtype[np.int32]]) -> None:
+        self.ids = ids
+        self.c = ffi.cast("const int32_t *", ids.ctypes.data)
+
+    def number(self, key: int) -> int:
+        """The pair's number, or -1."""
+        return int(self.ids[key]) if key < len(self.ids) else -1
+
+    def add(self, key: int) -> int:
+        """Gives the pair the next number."""
+        if key >= len(self.ids):
+            grown = np.full(2 * key + 2, -1, dtype=np.int32)
+            grown[: len(self.ids)] = self.ids
+            self._hold(grown)
+        self.ids[key] = self.count
+        self.count += 1
+        return self.count - 1
+
+
+class NativeEncoder(Encoder):
+    """An encoder whose records are written by a C function; the format supplies the rest."""
+
+    def __init__(self, info: StreamInfo) -> None:
+        self._info = info
+        self._liid = ffi.new("char[]", info.liid.encode("ascii"))
+        self._interfaces = Interfaces()
+        self._open = False
+
+    @abstractmethod
+    def _begin(self) -> bytes:
+        """The opening's bytes."""
+
+    @abstractmethod
+    def _declare(self, number: int, name: str, hook: str) -> bytes:
+        """What tells a receiver of a new interface."""
+
+    @abstractmethod
+    def _write(self, batch: Batch, selection: Selection, start: int, out: Any, room: int, done: Any) -> int:
+        """Calls the C function; returns what it returns."""
+
+    def opening(self) -> bytes:
+        self._interfaces.reset()
+        self._open = True
+        return self._begin()
+
+    def encode(self, batch: Batch, selection: Selection) -> Iterator[Encoded]:
+        if not self._open:
+            raise AssertionError("opening() comes before the first record")
+        n = selection.n
+        if not n:
+            return
+        before = int(selection.sequence[n - 1]) - n - selection.lost
+        start = 0
+        while start < n:
+            used, end = self._fill(batch, selection, start)
+            last = int(selection.sequence[end - 1])
+            yield Encoded(
+                payload=_buffer.view[:used],
+                records=end - start,
+                first_sequence=before + 1,
+                last_sequence=last,
+                lost=last - before - (end - start),
+                first_ns=int(batch.recs[selection.order[start]]["utc_ns"]),
+                last_ns=int(batch.recs[selection.order[end - 1]]["utc_ns"]),
+            )
+            before, start = last, end
+
+    def _fill(self, batch: Batch, selection: Selection, start: int) -> tuple[int, int]:
+        """Fills the buffer with records from `start`; returns bytes used and the index behind the last record."""
+        used, at, n = 0, start, selection.n
+        while at < n:
+            done = _buffer.done
+            size = self._write(batch, selection, at, _buffer.c + used, BUFFER_BYTES - used, done)
+            if size < 0:
+                raise _failure(-size)
+            used += size
+            at += done[0]
+            if at == n:
+                break
+            declaration = self._declare_missing(batch, int(selection.order[at]), BUFFER_BYTES - used)
+            if not declaration:
+                break
+            _buffer.view[used : used + len(declaration)] = declaration
+            used += len(declaration)
+        if at == start:
+            raise LictlError("a record is too long for an output buffer.", "Please report this: it cannot happen.")
+        return used, at
+
+    def _declare_missing(self, batch: Batch, index: int, room: int) -> bytes:
+        """The declaration of the record's interface; b"" where it has one already or the buffer is full."""
+        rec = batch.recs[index]
+        ifindex, hook = int(rec["ifindex"]), int(rec["hook"])
+        if hook > AT_EGRESS:
+            raise LictlError("a record names a hook that does not exist.", "Please report this: it cannot happen.")
+        key = ifindex * 2 + hook
+        if self._interfaces.number(key) >= 0:
+            return b""
+        name = self._info.interface_name(ifindex)
+        declaration = self._declare(self._interfaces.count, name, HOOK_NAMES[hook])
+        if len(declaration) > room:
+            return b""
+        self._interfaces.add(key)
+        return declaration
+
+
+def _failure(code: int) -> LictlError:
+    if code == errno.EPERM:
+        return RefusedError("a record is not of the kind that the order's mode allows; nothing of it was encoded.")
+    return LictlError(f"the encoder failed with {errno.errorcode.get(code, code)}.", "Please report this.")

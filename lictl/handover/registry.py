@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The formats there are, by name and mode."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lictl.errors import RefusedError, UsageError
+from lictl.handover.msgpack import MsgpackContent, MsgpackHeaders
+from lictl.handover.pcapng import PcapngContent, PcapngHeaders
+from lictl.handover.text import TextContent, TextHeaders
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lictl.handover.base import ContentEncoder, HeadersEncoder, Mode, StreamInfo
+
+CONTENT: dict[str, Callable[[StreamInfo], ContentEncoder]] = {
+    "pcapng": PcapngContent,
+    "text": TextContent,
+    "msgpack": MsgpackContent,
+}
+HEADERS: dict[str, Callable[[StreamInfo], HeadersEncoder]] = {
+    "pcapng": PcapngHeaders,
+    "text": TextHeaders,
+    "msgpack": MsgpackHeaders,
+}
+
+
+def formats(mode: Mode) -> tuple[str, ...]:
+    """Names of the formats that can carry the mode."""
+    return tuple(sorted(CONTENT if mode == "content" else HEADERS))
+
+
+def content_encoder(name: str, info: StreamInfo) -> ContentEncoder:
+    """An encoder for a content order.
+
+    Raises:
+        RefusedError: the order is not for content, or the format cannot carry it.
+        UsageError: no such format, or an option of it is wrong.
+    """
+    _check(name, info, "content")
+    return CONTENT[name](info)
+
+
+def headers_encoder(name: str, info: StreamInfo) -> HeadersEncoder:
+    """An encoder for a headers order; same errors."""
+    _check(name, info, "headers")
+    return HEADERS[name](info)
+
+
+def encoder(name: str, info: StreamInfo) -> ContentEncoder | HeadersEncoder:
+    """The encoder for the order's mode; same errors."""
+    return content_encoder(name, info) if info.mode == "content" else headers_encoder(name, info)
+
+
+def _check(name: str, info: StreamInfo, mode: Mode) -> None:
+    if info.mode != mode:
+        raise RefusedError(f"an order for {info.mode} cannot be given an encoder for {mode}.")
+    if name not in CONTENT and name not in HEADERS:
+        raise UsageError(f"there is no handover format {name!r}.", f"Formats: {', '.join(sorted(CONTENT | HEADERS))}.")
+    if name not in formats(mode):
+        raise RefusedError(
+            f"the format {name} cannot carry an order for {mode}.", f"Choose one of {', '.join(formats(mode))}."
+        )
