@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What every test gets: skips without root, and a session that fails if it leaves anything behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+SESSION = "LICTL_TEST_SESSION"  # in the environment of everything that this session starts
+PREFIX = "lictl-"
+_NETNS = Path("/run/netns")
+_before: set[str] = set()
+_left: list[str] = []
+
+
+def _is_worker() -> bool:
+    return "PYTEST_XDIST_WORKER" in os.environ
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Clears what an earlier, killed session left, and remembers what belongs to others."""
+    if _is_worker() or os.geteuid() != 0:
+        return
+    os.environ[SESSION] = f"{os.getpid()}-{time.time_ns()}"
+    with contextlib.suppress(ImportError):
+        from lictl.lab.lab import Lab
+
+        Lab.sweep()
+    _before.update(_namespaces())
+
+
+def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
+    """Tests that need root are skipped without it, with the reason shown."""
+    if os.geteuid() == 0:
+        return
+    for item in items:
+        if item.get_closest_marker("kernel") or item.get_closest_marker("net"):
+            item.add_marker(pytest.mark.skip(reason="needs root: it loads BPF programs or makes network namespaces"))
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """Looks for namespaces, mounts and processes of this session; anything found fails it, and is then removed."""
+    if _is_worker() or os.geteuid() != 0:
+        return
+    factory = getattr(session.config, "_tmp_path_factory", None)
+    base = str(factory.getbasetemp()) if factory is not None else "/nonexistent"
+    limit = time.monotonic() + 5
+    while (found := _leftovers(base)) and time.monotonic() < limit:
+        time.sleep(0.1)  # an orphan that is on its way out is not a leftover
+    for kind, name in found:
+        _left.append(f"{kind} {name}")
+        _clear(kind, name)
+    if _left and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Names what was left behind."""
+    for line in _left:
+        terminalreporter.write_line(f"LEFT BEHIND: {line}", red=True)
+
+
+@pytest.fixture(scope="session")
+def netns_prefix() -> str:
+    """Begin the names of your network namespaces with this: unique to this process, found if left behind."""
+    return f"{PREFIX}{os.getpid()}p-"
+
+
+def _leftovers(base: str) -> list[tuple[str, str]]:
+    spaces = [("namespace", name) for name in sorted(_namespaces() - _before) if not _is_of_others(name)]
+    mounts = [("mount", path) for path in _mounts() if path.startswith(f"{base}/")]
+    return spaces + mounts + [("process", str(pid)) for pid in _processes()]
+
+
+def _namespaces() -> set[str]:
+    return {path.name for path in _NETNS.glob(f"{PREFIX}*")} if _NETNS.is_dir() else set()
+
+
+def _is_of_others(name: str) -> bool:
+    """True for a namespace whose name holds the id of a living process that is not of this session."""
+    marks = re.match(rf"{PREFIX}(\d+)", name)
+    if marks is None:
+        return False
+    pid = int(marks[1])
+    return pid != os.getpid() and Path(f"/proc/{pid}").exists() and pid not in _processes()
+
+
+def _mounts() -> list[str]:
+    return [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+
+
+def _processes() -> list[int]:
+    """Living processes that carry this session's mark, and are not this process."""
+    mark = f"{SESSION}={os.environ.get(SESSION)}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                if mark in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append(int(entry.name))
+    return found
+
+
+def _clear(kind: str, name: str) -> None:
+    with contextlib.suppress(Exception):
+        if kind == "process":
+            command = Path(f"/proc/{name}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            _left.append(f"  which is: {command}")
+            os.kill(int(name), signal.SIGKILL)
+        elif kind == "namespace":
+            from lictl.lab import namespace
+
+            namespace.remove([name])
+        else:
+            import ctypes
+
+            ctypes.CDLL(None).umount2(name.encode(), 2)  # MNT_DETACH
