@@ -110,10 +110,8 @@ class Lab:
         with _undisturbed():
             self._built = False
             atexit.unregister(self.close)
+            _end(self._processes)
             namespace.remove([self.name(host) for host in topology.HOSTS])
-            for process in self._processes:
-                with contextlib.suppress(subprocess.TimeoutExpired):
-                    process.wait(timeout=5)
             _remove_folder(self.folder)
         for number, handler in self._handlers.items():
             signal.signal(number, handler)
@@ -286,6 +284,19 @@ def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
     package = str(Path(lictl.__file__).parent.parent)
     values["PYTHONPATH"] = os.pathsep.join(filter(None, (package, values.get("PYTHONPATH"))))
     return values
+
+
+def _end(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Ends processes that this one started: they may not have entered their namespace yet, so by process group."""
+    for number, patience_s in ((signal.SIGTERM, 3.0), (signal.SIGKILL, 5.0)):
+        left = [process for process in processes if process.poll() is None]
+        for process in left:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, number)
+        limit = time.monotonic() + patience_s
+        for process in left:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=max(0.0, limit - time.monotonic()))
 
 
 def _write_sysctls(values: Mapping[str, int]) -> None:
