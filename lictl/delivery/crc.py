@@ -3,18 +3,11 @@
 
 from __future__ import annotations
 
-import zlib
-
-try:
-    from lictl.probe._native import ffi, lib
-except ImportError:  # until the extension is built in this tree
-    ffi = lib = None
+from lictl.probe._native import ffi, lib
 
 Buffer = bytes | bytearray | memoryview
 
 
 def crc32c(data: Buffer, crc: int = 0) -> int:
     """CRC of `data`, continued from `crc` (0 to begin with)."""
-    if lib is None:
-        return zlib.crc32(data, crc)
     return int(lib.ln_crc32c(crc, ffi.from_buffer(data), len(data)))

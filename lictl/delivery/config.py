@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the daemon tells a delivery worker: plain values that cross a pipe as msgpack."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol
+
+
+class AgencyLike(Protocol):
+    """What delivery needs to know of an agency."""
+
+    @property
+    def name(self) -> str:
+        """Its short name, also the name of its folder in the spool."""
+
+    @property
+    def host(self) -> str:
+        """Address or host name of its receiver."""
+
+    @property
+    def port(self) -> int:
+        """TCP port of its receiver."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamConfig:
+    """One stream that a worker delivers.
+
+    Attributes:
+        name: of the stream and of its folder below the agency's; with `liid` it names the stream to the agency.
+        liid: of the order.
+        format: name of the handover format.
+        suffix: of the file at the agency.
+        mode: "headers" or "content".
+        operator: who delivers.
+        element: which network element.
+    """
+
+    name: str
+    liid: str
+    format: str
+    suffix: str
+    mode: str = ""
+    operator: str = ""
+    element: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerOptions:
+    """How a worker behaves; times in seconds.
+
+    Attributes:
+        window_bytes: most bytes sent and not acknowledged, for each stream (at least one block is always sent).
+        window_blocks: most blocks sent and not acknowledged.
+        chunk_bytes: read from the spool at once.
+        connect_s: limit of one attempt to connect and to be welcomed.
+        ping_s: silence after which the connection is probed.
+        dead_s: silence after which it is given up.
+        backoff_min_s: wait before the first new attempt; doubles each time, with jitter.
+        backoff_max_s: longest wait.
+    """
+
+    window_bytes: int = 64 << 20
+    window_blocks: int = 4096
+    chunk_bytes: int = 1 << 20
+    connect_s: float = 10.0
+    ping_s: float = 10.0
+    dead_s: float = 30.0
+    backoff_min_s: float = 0.1
+    backoff_max_s: float = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """Everything that a worker starts with.
+
+    Attributes:
+        agency: its name.
+        folder: the agency's folder in the spool.
+        host: of its receiver.
+        port: of its receiver.
+        uid: user to become; None: stay (tests without root).
+        gid: group to become.
+        streams: by number; the number is what a wake-up names.
+        options: see WorkerOptions.
+    """
+
+    agency: str
+    folder: str
+    host: str
+    port: int
+    uid: int | None = None
+    gid: int | None = None
+    streams: dict[int, StreamConfig] = field(default_factory=dict)
+    options: WorkerOptions = field(default_factory=WorkerOptions)
+
+    def to_plain(self) -> dict[str, Any]:
+        """A dict that msgpack can carry."""
+        return asdict(self)
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> WorkerConfig:
+        """The reverse of `to_plain`."""
+        streams = {int(number): StreamConfig(**stream) for number, stream in plain["streams"].items()}
+        return cls(**{**plain, "streams": streams, "options": WorkerOptions(**plain["options"])})
+
+
+@dataclass(frozen=True, slots=True)
+class LinkState:
+    """How the delivery of one stream stands, as the worker saw it last.
+
+    Attributes:
+        name: of the stream.
+        phase: "waiting" (before the next attempt), "connecting", "greeting", "flowing" or "done".
+        acknowledged: last block that the agency confirmed.
+        sent: last block that was sent on the present connection.
+        unacknowledged: blocks sent and not confirmed.
+        lag_s: age of the oldest packet sent and not confirmed; 0 where there is none.
+        attempts: failed attempts since the last success.
+        error: why the last connection ended or was not made; empty while all is well.
+        last_ack_ns: UTC ns of the last confirmation, 0 for never.
+        damaged: blocks that could not be read from the spool and were reported to the agency as such.
+    """
+
+    name: str
+    phase: str = "waiting"
+    acknowledged: int = 0
+    sent: int = 0
+    unacknowledged: int = 0
+    lag_s: float = 0.0
+    attempts: int = 0
+    error: str = ""
+    last_ack_ns: int = 0
+    damaged: int = 0

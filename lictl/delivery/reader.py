@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Reads a spool's blocks from another process, following its growth, without any right but to read the files."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from lictl.delivery.blocks import FLAG_RESTART, HEADER_BYTES, BlockError, Header, check_payload, parse_header
+from lictl.delivery.segments import find_block, intact_block, list_segments, segment_name
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_WALK_BYTES = 1 << 20
+
+
+class Place(NamedTuple):
+    """Behind a block: its segment's first block number and the file offset."""
+
+    segment: int = 0
+    end: int = 0
+
+
+class Stored(NamedTuple):
+    """One intact block: `data` is header and payload as stored, `place` lies behind its trailer."""
+
+    header: Header
+    data: memoryview
+    place: Place
+
+
+class Damaged(NamedTuple):
+    """Blocks that cannot be read any more; the stream's packet numbers up to `last_sequence` went with them."""
+
+    first_block: int
+    last_block: int
+    last_sequence: int
+    place: Place
+
+
+class SpoolReader:
+    """Gives the blocks of one spool in order; `read` again later gives what was appended since.
+
+    Args:
+        folder: the spool's.
+        from_block: where to begin; the first one there is, if that one is gone.
+    """
+
+    def __init__(self, folder: Path, from_block: int = 1) -> None:
+        self._folder = folder
+        self._fd = -1
+        self._segment = 0
+        self._offset = 0
+        self._next = 0
+        self.seek(from_block)
+
+    @property
+    def next_block(self) -> int:
+        """Number that the next block has, if no numbers were skipped."""
+        return self._next
+
+    @property
+    def first_block(self) -> int:
+        """Number of the oldest block that is still here; 0 for an empty spool."""
+        firsts = list_segments(self._folder)
+        return firsts[0] if firsts else 0
+
+    @property
+    def at_end(self) -> bool:
+        """Nothing at all lies behind the present place."""
+        if self._fd < 0:
+            return not list_segments(self._folder)
+        return os.fstat(self._fd).st_size <= self._offset and self._following() is None
+
+    # ---- moving
+
+    def seek(self, block: int) -> None:
+        """Goes to the first block whose number is `block` or higher."""
+        self._close_file()
+        self._next = block
+        firsts = list_segments(self._folder)
+        at = [first for first in firsts if first <= block][-1:] or firsts[:1]
+        if not at:
+            return
+        self._open(at[0])
+        self._next = max(block, at[0])
+        self._walk()
+
+    def seek_behind(self, block: int) -> tuple[Header, Place] | None:
+        """Goes behind a block; its header and place, None where it is not here."""
+        self.seek(block)
+        header = None
+        if self._fd >= 0:
+            with contextlib.suppress(BlockError):
+                header = parse_header(os.pread(self._fd, HEADER_BYTES, self._offset))
+        if header is None or header.block != block:
+            self._next = max(self._next, block + 1)
+            return None
+        self._offset += header.stored_bytes
+        self._next = block + 1
+        return header, Place(self._segment, self._offset)
+
+    def _walk(self) -> None:
+        """Passes the headers of the blocks before the wanted one; stops before damage."""
+        while data := os.pread(self._fd, _WALK_BYTES, self._offset):
+            at = 0
+            while len(data) - at >= HEADER_BYTES:
+                try:
+                    header = parse_header(data, at)
+                except BlockError:
+                    return
+                if header.block >= self._next:
+                    return
+                at += header.stored_bytes
+                self._offset += header.stored_bytes
+            if len(data) - at > 0 and len(data) < _WALK_BYTES:
+                return
+
+    def _open(self, first: int) -> bool:
+        try:
+            fd = os.open(self._folder / segment_name(first), os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        self._close_file()
+        self._fd, self._segment, self._offset = fd, first, 0
+        return True
+
+    def _following(self) -> int | None:
+        """First block of the next segment that holds something, None while this is the last one."""
+        for first in list_segments(self._folder):
+            if first > self._segment:
+                with contextlib.suppress(FileNotFoundError):
+                    if (self._folder / segment_name(first)).stat().st_size:
+                        return first
+        return None
+
+    # ---- reading
+
+    def read(self, max_bytes: int = 1 << 20) -> list[Stored | Damaged]:
+        """The next blocks, about `max_bytes` of them but at least one; empty when nothing new is there."""
+        found: list[Stored | Damaged] = []
+        while not found:
+            if self._fd < 0 and not self._begin():
+                break
+            available = os.fstat(self._fd).st_size - self._offset
+            if available >= HEADER_BYTES:
+                self._parse(min(available, max_bytes), found)
+                if found:
+                    break
+            following = self._following()
+            if following is None:
+                break
+            # The writer has left this segment, so its size is final: look once more, then go on.
+            available = os.fstat(self._fd).st_size - self._offset
+            if available > 0 and self._parse_rest(available, following, found):
+                continue
+            self._open(following)
+        return found
+
+    def _begin(self) -> bool:
+        firsts = list_segments(self._folder)
+        if not firsts or not self._open(firsts[0]):
+            return False
+        self._next = max(self._next, firsts[0])
+        self._walk()
+        return True
+
+    def _parse(self, length: int, found: list[Stored | Damaged]) -> None:
+        """Appends the intact blocks among the next `length` bytes; grows to a whole block where one is larger."""
+        data = os.pread(self._fd, length, self._offset)
+        with contextlib.suppress(BlockError):
+            header = parse_header(data)
+            if header.stored_bytes > len(data):
+                data = os.pread(self._fd, header.stored_bytes, self._offset)
+        view = memoryview(data)
+        at = 0
+        while len(data) - at >= HEADER_BYTES:
+            try:
+                header = parse_header(data, at)
+            except BlockError:
+                self._skip_to_intact(found)
+                return
+            stop = at + header.stored_bytes
+            if stop > len(data):
+                return
+            block = view[at : at + header.sent_bytes]
+            self._offset += header.stored_bytes
+            place = Place(self._segment, self._offset)
+            try:
+                check_payload(header, block[HEADER_BYTES:])
+            except BlockError:
+                self._offset -= header.stored_bytes
+                if found or not self._still_bad(header):
+                    return  # what comes before goes out first; then it is read again
+                self._offset = place.end
+                self._damaged(header.block, header.last_sequence, place, found)
+                at = stop
+                continue
+            at = stop
+            if header.block < self._next:
+                continue
+            self._missing_before(header, Place(self._segment, place.end - header.stored_bytes), found)
+            found.append(Stored(header, block, place))
+            self._next = header.block + 1
+
+    def _still_bad(self, header: Header) -> bool:
+        """Reads the block once more: a writer may just have taken a partial one back."""
+        data = os.pread(self._fd, header.stored_bytes, self._offset)
+        return intact_block(data, 0) is None and len(data) == header.stored_bytes
+
+    def _skip_to_intact(self, found: list[Stored | Damaged]) -> None:
+        """At bytes that are no header: goes on at the next intact block of this segment, if there is one."""
+        if found:
+            return
+        size = os.fstat(self._fd).st_size
+        data = os.pread(self._fd, size - self._offset, self._offset)
+        at = find_block(data, 0, self._next - 1)
+        if at:
+            header = parse_header(data, at)
+            self._offset += at
+            self._missing_before(header, Place(self._segment, self._offset), found)
+
+    def _parse_rest(self, available: int, following: int, found: list[Stored | Damaged]) -> bool:
+        """At the end of a segment that is finished: true when there was something to give out."""
+        if available >= HEADER_BYTES:
+            self._parse(available, found)
+            if found:
+                return True
+        with contextlib.suppress(FileNotFoundError, BlockError):
+            with (self._folder / segment_name(following)).open("rb") as file:
+                header = parse_header(file.read(HEADER_BYTES))
+            self._missing_before(header, Place(self._segment, self._offset), found)
+        return False
+
+    def _missing_before(self, header: Header, place: Place, found: list[Stored | Damaged]) -> None:
+        if not header.flags & FLAG_RESTART:
+            self._damaged(header.block - 1, header.sequence_before, place, found)
+
+    def _damaged(self, last_block: int, last_sequence: int, place: Place, found: list[Stored | Damaged]) -> None:
+        if last_block >= self._next:
+            found.append(Damaged(self._next, last_block, last_sequence, place))
+            self._next = last_block + 1
+
+    def _close_file(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._close_file()
