@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One order delivered to one agency in one format: where it stands, what it lost, what has to be written first."""
+
+from __future__ import annotations
+
+import struct
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from lictl.delivery.blocks import BlockKind
+from lictl.delivery.spool import SpoolFull
+from lictl.handover.base import Gap
+from lictl.probe.batch import Position
+from lictl.times import now_ns
+
+if TYPE_CHECKING:
+    from lictl.delivery.crc import Buffer
+    from lictl.handover.base import ContentEncoder, Encoded, GapReason, HeadersEncoder
+
+U16 = np.ndarray[Any, np.dtype[np.uint16]]
+U64 = np.ndarray[Any, np.dtype[np.uint64]]
+
+# What a spool that was full is given to recover before it is tried again: each try writes an opening and a gap.
+RETRY_S = 0.1
+_OWNER = struct.Struct("<IQ")
+
+
+class SpoolLike(Protocol):
+    """What a stream needs of `lictl.delivery.spool.Spool`."""
+
+    @property
+    def position(self) -> bytes:
+        """The newest block's position."""
+
+    @property
+    def next_sequence(self) -> int:
+        """The number of the stream's next packet."""
+
+    def append(
+        self, kind: BlockKind, payload: Buffer, *, records: int, first_sequence: int, last_sequence: int, lost: int,
+        first_ns: int, last_ns: int, position: bytes,
+    ) -> object: ...  # fmt: skip
+
+
+@dataclass(slots=True)
+class StreamCounts:
+    """Packets since this daemon started.
+
+    Attributes:
+        records: written to the spool.
+        bytes: payload bytes of them, openings and gaps included.
+        lost_kernel: losses before the records reached user space.
+        lost_quota: the spool was full.
+        lost_disk: the spool could not be written.
+        lost_fault: a defect of lictl.
+        refused: outside the window or of the wrong kind; no number was given to them.
+        duplicates: seen again after a restart.
+        errors: failed attempts to write.
+    """
+
+    records: int = 0
+    bytes: int = 0
+    lost_kernel: int = 0
+    lost_quota: int = 0
+    lost_disk: int = 0
+    lost_fault: int = 0
+    refused: int = 0
+    duplicates: int = 0
+    errors: int = 0
+
+    @property
+    def lost(self) -> int:
+        """All losses, of whatever class."""
+        return self.lost_kernel + self.lost_quota + self.lost_disk + self.lost_fault
+
+
+class Stream:
+    """Writes an encoder's output to a spool and keeps the numbers right when that fails.
+
+    Not for several threads: the data path's thread owns it.
+
+    Attributes:
+        claim: of the order; with `incarnation` the owner of the kernel's counters that `position` refers to.
+        agency: whom it is for.
+        encoder: of the order's mode and the agency's format.
+        position: where the stream stands: the last number given, the last slot_seq taken on each CPU.
+        counts: of this daemon's life.
+        pending: a gap that has to be written before anything else; None where there is none.
+        failure: why the last write failed; "" while all is well.
+        failing: the class of that failure.
+    """
+
+    def __init__(
+        self, claim: int, agency: str, encoder: ContentEncoder | HeadersEncoder, spool: SpoolLike, incarnation: int
+    ) -> None:
+        """Continues where the spool ends.
+
+        Args:
+            incarnation: li_config.incarnation: kernel counters of another one mean nothing to this stream.
+        """
+        self.claim = claim
+        self.agency = agency
+        self.encoder = encoder
+        self.counts = StreamCounts()
+        self.pending: Gap | None = None
+        self.failure = ""
+        self.failing: GapReason = "quota"
+        self._spool = spool
+        self._owner = _OWNER.pack(claim, incarnation)
+        self._opened = False
+        self._retry_at = 0.0
+        self._last_ns = 0
+        self.position = self._recover(spool)
+
+    def _recover(self, spool: SpoolLike) -> Position:
+        stored = spool.position
+        owner, rest = stored[: _OWNER.size], stored[_OWNER.size :]
+        position = Position.from_bytes(rest) if owner == self._owner else Position()
+        # Behind what the spool holds: it may have skipped numbers that the agency might know.
+        position.next_sequence = spool.next_sequence - 1
+        if stored and owner != self._owner:
+            # The kernel's counters began anew (restart of the machine): nobody counted in between.
+            now = now_ns()
+            self.pending = Gap(0, position.next_sequence + 1, "restart", now, now)
+        return position
+
+    def stored_position(self) -> bytes:
+        """Where the stream stands now, as the spool keeps it beside a block."""
+        return self._owner + self.position.to_bytes()
+
+    def stored_behind(self, cpus: U16, slot_seqs: U64, sequence: int) -> bytes:
+        """The same behind some records that follow on the newest block: their CPUs, slot_seqs and last number."""
+        stored = self._spool.position
+        same = stored[: _OWNER.size] == self._owner
+        position = Position.from_bytes(stored[_OWNER.size :]) if same else Position()
+        np.maximum.at(position.last_slot_seq, cpus, slot_seqs)
+        position.next_sequence = sequence
+        return self._owner + position.to_bytes()
+
+    @property
+    def writable(self) -> bool:
+        """Opening and pending gap stand in the spool, or could be written just now."""
+        if self._opened and self.pending is None:
+            return True
+        if time.monotonic() < self._retry_at:
+            return False
+        try:
+            self._write_opening()
+            self._write_pending()
+        except Exception as error:  # whatever it is, it is this stream's alone
+            self._failed(error)
+            return False
+        return True
+
+    def write(self, encoded: Encoded, position: bytes) -> None:
+        """Appends a chunk of records.
+
+        Raises:
+            SpoolFull, OSError: it is not in the spool.
+        """
+        self._spool.append(
+            BlockKind.DATA, encoded.payload, records=encoded.records, first_sequence=encoded.first_sequence,
+            last_sequence=encoded.last_sequence, lost=encoded.lost, first_ns=encoded.first_ns, last_ns=encoded.last_ns,
+            position=position,
+        )  # fmt: skip
+        self.counts.records += encoded.records
+        self.counts.lost_kernel += encoded.lost
+        self.counts.bytes += len(encoded.payload)
+        self._last_ns = encoded.last_ns
+
+    def lose(self, gap: Gap, kernel: int, error: Exception | None) -> None:
+        """Remembers numbers that will not be written; of them the kernel had lost `kernel` before."""
+        lost_here = gap.lost - kernel
+        self.counts.lost_kernel += kernel
+        if gap.reason == "quota":
+            self.counts.lost_quota += lost_here
+        elif gap.reason == "disk":
+            self.counts.lost_disk += lost_here
+        elif gap.reason == "fault":
+            self.counts.lost_fault += lost_here
+        else:
+            self.counts.lost_kernel += lost_here
+        self.pending = gap if self.pending is None else _joined(self.pending, gap)
+        if error is not None:
+            self._failed(error)
+
+    def gap(self, lost: int, reason: GapReason, to_ns: int) -> None:
+        """Numbers, and writes if it can, losses behind the last record; the position already knows them."""
+        first = self.position.next_sequence - lost + 1
+        self.lose(Gap(lost, first, reason, min(self._last_ns, to_ns) or to_ns, to_ns), 0, None)
+        _ = self.writable
+
+    def end(self) -> None:
+        """Writes what is pending and the END block.
+
+        Raises:
+            SpoolFull, OSError: there is no room; try again later.
+        """
+        self._write_opening()
+        self._write_pending()
+        self._mark(BlockKind.END, b"", self.stored_position())
+
+    def _failed(self, error: Exception) -> None:
+        self.counts.errors += 1
+        self.failure = str(error) or type(error).__name__
+        self.failing = reason_of(error)
+        self._retry_at = time.monotonic() + RETRY_S
+        # The receiver lacks a chunk, which may have held declarations: begin anew.
+        self._opened = False
+
+    def _write_opening(self) -> None:
+        if not self._opened:
+            # It moves nothing: a gap that follows is found again, as a jump, if this process dies in between.
+            self._mark(BlockKind.OPEN, self.encoder.opening(), self._spool.position)
+            self._opened = True
+
+    def _write_pending(self) -> None:
+        gap = self.pending
+        if gap is not None:
+            payload = self.encoder.gap(gap)
+            self._spool.append(
+                BlockKind.GAP, payload, records=0, first_sequence=gap.first_sequence, last_sequence=gap.last_sequence,
+                lost=gap.lost, first_ns=gap.from_ns, last_ns=gap.to_ns, position=self.stored_position(),
+            )  # fmt: skip
+            self.counts.bytes += len(payload)
+            self.pending = None
+        self.failure = ""
+
+    def _mark(self, kind: BlockKind, payload: bytes, position: bytes) -> None:
+        """A block without records or losses; the spool gives it the stream's last number."""
+        self._spool.append(
+            kind, payload, records=0, first_sequence=0, last_sequence=0, lost=0, first_ns=0, last_ns=0,
+            position=position,
+        )  # fmt: skip
+        self.counts.bytes += len(payload)
+
+
+def reason_of(error: Exception) -> GapReason:
+    """The class of loss that a failed write leads to."""
+    if isinstance(error, SpoolFull):
+        return error.reason
+    return "disk" if isinstance(error, OSError) else "fault"
+
+
+def _joined(earlier: Gap, later: Gap) -> Gap:
+    """One gap for two that follow on each other; the reason of the larger one."""
+    reason = earlier.reason if earlier.lost >= later.lost else later.reason
+    return Gap(
+        earlier.lost + later.lost, earlier.first_sequence, reason, earlier.from_ns, max(earlier.to_ns, later.to_ns)
+    )
