@@ -42,7 +42,9 @@ def sources() -> list[str]:
 
 def depends() -> list[str]:
     """Headers whose change rebuilds the extension."""
-    return sorted(str(path.relative_to(ROOT)) for folder in ("kernel", "native") for path in (ROOT / folder).glob("*.h"))
+    return sorted(
+        str(path.relative_to(ROOT)) for folder in ("kernel", "native") for path in (ROOT / folder).glob("*.h")
+    )
 
 
 def _defined_only(cdef: str) -> str:
