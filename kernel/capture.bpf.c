@@ -48,7 +48,7 @@ li_inline int li_parse_frame(void *ctx, int kind, void *data, void *data_end, st
 	len = li_get(s->frame_len); /* read anew: the verifier needs both bounds on one register */
 	if (len > LI_MAX_HEADERS)
 		len = LI_MAX_HEADERS;
-	if (len < 1 || li_load(ctx, kind, 0, s->headers, len))
+	if (len < LI_MIN_FRAME || li_load(ctx, kind, 0, s->headers, len))
 		return LI_PARSE_SHORT_ETH;
 	c.data = s->headers;
 	c.available = len;

@@ -73,18 +73,15 @@ li_inline int li_emit_header(const struct li_emission *e, uint8_t flags)
 #define LI_EMIT_CLASS(room)                                                                                            \
 	li_inline int li_emit_##room(void *ctx, int kind, const struct li_emission *e)                                 \
 	{                                                                                                              \
+		struct li_rec *rec = bpf_ringbuf_reserve(e->ring, sizeof(*rec) + (room), 0);                           \
 		uint32_t len = e->cap_len;                                                                             \
-		struct li_rec *rec;                                                                                    \
-                                                                                                                       \
-		if (len < 1 || len > (room))                                                                           \
-			return 0;                                                                                      \
-		rec = bpf_ringbuf_reserve(e->ring, sizeof(*rec) + (room), 0);                                          \
 		if (!rec) {                                                                                            \
 			li_count_lost(e->totals, e->count);                                                            \
 			return 0;                                                                                      \
 		}                                                                                                      \
 		li_fill_packet(rec, e->s, e->claim, e->dir, e->count->matched, len);                                   \
-		if (li_load(ctx, kind, 0, rec + 1, len)) {                                                             \
+		li_opaque(len); /* the verifier needs both bounds right here */                                        \
+		if (len < LI_MIN_FRAME || len > (room) || li_load(ctx, kind, 0, rec + 1, len)) {                       \
 			e->count->lost_frame++;                                                                        \
 			bpf_ringbuf_discard(rec, BPF_RB_NO_WAKEUP);                                                    \
 			return 0;                                                                                      \

@@ -14,6 +14,7 @@
 #include "abi.h"
 
 #define li_inline static inline __attribute__((always_inline))
+#define LI_MIN_FRAME 14	   /* an Ethernet header */
 #define LI_MAX_HEADERS 512 /* no header field is read beyond this offset */
 
 #define LI_ETH_IPV4 0x0800
