@@ -62,10 +62,10 @@ format: build ## rewrite the sources in the project's style
 	clang-format -i $(C_SOURCES)
 
 # dist/ holds one wheel: the newest, with its shared libraries inside.
-$(STAMP)/wheel: $(STAMP)/built $(PY_SOURCES) README.md LICENSE kernel/LICENSE
-	rm -rf dist $(STAMP)/dist build
-	$(BIN)/python -m build --wheel --no-isolation --outdir $(STAMP)/dist .
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist $(STAMP)/dist/*.whl
+$(STAMP)/wheel: $(STAMP)/built $(PY_SOURCES) tools/bundle-wheel README.md LICENSE kernel/LICENSE
+	rm -rf $(STAMP)/dist build
+	$(BIN)/python -m build --wheel --no-isolation --outdir $(STAMP)/dist . >$(STAMP)/wheel.log
+	tools/bundle-wheel $(STAMP)/dist/*.whl dist
 	@ls -l dist
 	@touch $@
 

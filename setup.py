@@ -54,4 +54,8 @@ class BuildExt(build_ext):
         (folder / f"{BPF_OBJECT}.sha256").write_text(f"{digest}  {BPF_OBJECT}\n")
 
 
-setup(cffi_modules=["native/build_native.py:ffibuilder"], cmdclass={"build_ext": BuildExt})
+setup(
+    cffi_modules=["native/build_native.py:ffibuilder"],
+    cmdclass={"build_ext": BuildExt},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}},  # the extension keeps to the stable ABI
+)
