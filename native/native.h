@@ -72,8 +72,6 @@ int ln_map_dump(int fd, void *keys, uint32_t key_size, void *values, uint32_t va
 /* One value; for a per-CPU map `value` holds ln_possible_cpus() values of value_size rounded up to 8. -ENOENT. */
 int ln_map_lookup(int fd, const void *key, void *value);
 int ln_possible_cpus(void);
-/* The bit of LI_MAP_FILTER that stands for each of n keys of a target map; -ENOENT: the map has no bits. */
-int ln_filter_bits(const char *map, const void *keys, uint32_t key_size, uint32_t n, uint32_t *bits);
 
 /* One packet through a program (LI_PROG_*), as if received on ifindex of the current
  * network namespace. Returns the verdict (XDP_* or TC_ACT_*) or a negative errno;

@@ -10,14 +10,15 @@ from typing import Any, Final
 from lictl.errors import LictlError, MachineError, RefusedError, UnavailableError
 
 try:
-    from lictl.probe import _native
+    from lictl.probe._native import ffi as _ffi
+    from lictl.probe._native import lib as _lib
 except ImportError as _error:  # a source tree that is not built, or a system library that is gone
     raise MachineError(
         f"the native core cannot be loaded: {_error}.", "Reinstall lictl, or build it: pip install -e ."
     ) from None
 
-ffi: Final[Any] = _native.ffi
-lib: Final[Any] = _native.lib
+ffi: Final[Any] = _ffi
+lib: Final[Any] = _lib
 
 _ERROR_BYTES: Final = 1024
 _UNAVAILABLE: Final = {errno.ENODEV, errno.ENOENT, errno.ENXIO}

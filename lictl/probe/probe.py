@@ -293,7 +293,8 @@ class Probe:
         """A copy of ``li_config`` (CONFIG)."""
         value = np.zeros(1, abi.CONFIG)
         self.lookup(abi.MAP_CONFIG, np.zeros(1, np.uint32), value)
-        return value[0]
+        config: np.void = value[0]
+        return config
 
     # ---- maps ----
 
