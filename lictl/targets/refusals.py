@@ -24,12 +24,14 @@ class TargetError(ValueError):
     Attributes:
         what: why it is refused.
         fix: what to write instead.
+        forbidden: True where it is written well and names everybody, rather than being written wrongly.
     """
 
-    def __init__(self, what: str, fix: str) -> None:
+    def __init__(self, what: str, fix: str, forbidden: bool = False) -> None:
         super().__init__(f"{what}; {fix}")
         self.what = what
         self.fix = fix
+        self.forbidden = forbidden
 
 
 _ONE_SUBSCRIBER = "name the subscriber's own address"
@@ -59,10 +61,10 @@ def refuse_network(network: Network) -> None:
         TargetError: default route, special range, IPv4-mapped IPv6.
     """
     if network.prefixlen == 0:
-        raise TargetError(f"{network} is the default route: every subscriber", _ONE_SUBSCRIBER)
+        raise TargetError(f"{network} is the default route: every subscriber", _ONE_SUBSCRIBER, forbidden=True)
     shortest = SHORTEST_V4_PREFIX if network.version == 4 else SHORTEST_V6_PREFIX
     if network.prefixlen < shortest:
-        raise TargetError(f"{network} is shorter than /{shortest}", _ONE_SUBSCRIBER)
+        raise TargetError(f"{network} is shorter than /{shortest}", _ONE_SUBSCRIBER, forbidden=True)
     if isinstance(network, ipaddress.IPv6Network) and network.subnet_of(_MAPPED):
         raise TargetError(
             "an address in ::ffff:0:0/96 is IPv4-mapped IPv6 (RFC 4291 2.5.5.2)", f"write ip:{_unmapped(network)}"
