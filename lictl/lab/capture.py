@@ -54,10 +54,16 @@ class Packet:
 
 
 class Capture:
-    """tcpdump on one interface of a host, from ``start`` until ``stop``; a context manager."""
+    """tcpdump on one interface of a host, from ``start`` until ``stop``; a context manager.
 
-    def __init__(self, lab: Lab, host: str, interface: str, path: Path, expression: str = "") -> None:
+    ``way`` is "in", "out" or "inout".
+    """
+
+    def __init__(
+        self, lab: Lab, host: str, interface: str, path: Path, expression: str = "", *, way: str = "inout"
+    ) -> None:
         self.path = path
+        self._way = way
         self._lab, self._host, self._interface, self._expression = lab, host, interface, expression
         self._process: subprocess.Popen[bytes] | None = None
         self._log = path.with_suffix(".log")
@@ -88,7 +94,7 @@ class Capture:
             "-B",
             "65536",
         ]
-        argv += ["--immediate-mode", "--time-stamp-precision=nano", *filter(None, [self._expression])]
+        argv += ["--immediate-mode", "-Q", self._way, "--time-stamp-precision=nano", *filter(None, [self._expression])]
         with self._log.open("wb") as log:
             self._process = self._lab.start(self._host, argv, stderr=log)
         limit = time.monotonic() + 10
@@ -130,9 +136,10 @@ def read(path: Path) -> list[Packet]:
         ValueError: where the file is neither, or damaged.
     """
     data = path.read_bytes()
-    if len(data) >= 4 and data[:4] == b"\x0a\x0d\x0d\x0a":
-        return list(_read_pcapng(data))
-    return list(_read_pcap(data))
+    try:
+        return list(_read_pcapng(data) if data.startswith(b"\x0a\x0d\x0d\x0a") else _read_pcap(data))
+    except (struct.error, IndexError) as error:
+        raise ValueError(f"{path.name} is damaged: {error}") from None
 
 
 def _read_pcap(data: bytes) -> Iterator[Packet]:

@@ -128,6 +128,12 @@ class Lab:
             _remove_folder(folder)
         return stale + [str(folder) for folder in folders]
 
+    def traces(self) -> list[str]:
+        """The namespaces, the folder and the mounts of this lab that are there now."""
+        folders = [str(path) for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}{self.id}-*")]
+        mounts = [mount for mount in _mounts() if mount.startswith(f"{self.folder}/")]
+        return namespace.names(f"{PREFIX}{self.id}-") + folders + mounts
+
     # ---- use ----
 
     def name(self, host: str) -> str:
@@ -177,10 +183,14 @@ class Lab:
     def wait_for_port(self, host: str, port: int, timeout: float = 10) -> None:
         """Waits until something on the host listens on a TCP port; MachineError if nothing does in time."""
         limit = time.monotonic() + timeout
-        while not namespace.inside(self.name(host), lambda: services.listening(port)):
+        while not self.listens(host, port):
             if time.monotonic() > limit:
                 raise MachineError(f"Nothing listens on port {port} of {host} after {timeout:g} s.")
             time.sleep(0.02)
+
+    def listens(self, host: str, port: int) -> bool:
+        """True where something on the host listens on a TCP port."""
+        return namespace.inside(self.name(host), lambda: services.listening(port))
 
     def ifindex(self, host: str, interface: str) -> int:
         """The number of a host's interface, in its own namespace."""
@@ -318,10 +328,13 @@ def _is_stale(name: str) -> bool:
     return match is not None and _started(int(match["pid"])) != int(match["start"])
 
 
+def _mounts() -> list[str]:
+    return [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
+
+
 def _remove_folder(folder: Path) -> None:
     """Unmounts all below the folder, deepest first, and removes it."""
-    mounts = [line.split()[1] for line in Path("/proc/self/mounts").read_text().splitlines()]
-    for mount in sorted((m for m in mounts if m.startswith(f"{folder}/")), key=len, reverse=True):
+    for mount in sorted((m for m in _mounts() if m.startswith(f"{folder}/")), key=len, reverse=True):
         subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
     shutil.rmtree(folder, ignore_errors=True)
 

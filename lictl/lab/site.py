@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A lictl site in the lab: home, daemon on the ISP's box, receiver on the agency's host; all by command line."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lictl.errors import BY_EXIT_CODE, LictlError, UnavailableError
+from lictl.lab import topology
+from lictl.lab.lab import environment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from lictl.lab.lab import Lab
+
+AGENCY_NAME = "lab-agency"
+AGENCY_PORT = 41900
+BOTH_PORTS = ("--interface", f"{topology.ACCESS}=access", "--interface", f"{topology.CORE}=core")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a warrant file says.
+
+    Attributes:
+        liid: names the interception towards the agency.
+        mode: "content" or "headers".
+        targets: as the warrant file writes them.
+        starts: RFC 3339 text.
+        ends: RFC 3339 text.
+        agencies: names of agencies.
+    """
+
+    liid: str
+    mode: str
+    targets: Sequence[str]
+    starts: str
+    ends: str
+    agencies: Sequence[str] = (AGENCY_NAME,)
+
+    def toml(self) -> str:
+        """The warrant file; a pen register order for headers, a Title III order for content."""
+        content = self.mode == "content"
+        lines = [
+            "[authority]",
+            f'kind = "{"title3" if content else "pen_register"}"',
+            f'citation = "{"18 USC 2518" if content else "18 USC 3123"}"',
+            'court = "Superior Court of Example County"',
+            f'docket = "LAB-{self.liid}"',
+            'signed_by = "Judge A. Example"',
+            f"signed_at = {self.starts}",
+            'presented_by = "Det. B. Example"',
+            "",
+            "[intercept]",
+            f'case_id = "CASE-{self.liid}"',
+            f'liid = "{self.liid}"',
+            f'mode = "{self.mode}"',
+            f"starts = {self.starts}",
+            f"ends = {self.ends}",
+            f"targets = {json.dumps(list(self.targets))}",
+        ]
+        for agency in self.agencies:
+            lines += ["", "[[delivery]]", f'agency = "{agency}"']
+        return "\n".join(lines) + "\n"
+
+
+class Site:
+    """One home below the lab's folder, and the processes that belong to it.
+
+    Attributes:
+        folder: holds all below.
+        home: the daemon's home.
+        evidence: what the agency's receiver wrote.
+        daemon: the running daemon, or None.
+        receiver: the running receiver, or None.
+    """
+
+    def __init__(self, lab: Lab, name: str = "site") -> None:
+        self.lab = lab
+        self.folder = lab.folder / name
+        self.folder.mkdir()
+        self.home = self.folder / "home"
+        self.evidence = self.folder / "evidence"
+        self.daemon: subprocess.Popen[bytes] | None = None
+        self.receiver: subprocess.Popen[bytes] | None = None
+
+    # ---- commands ----
+
+    def argv(self, *arguments: str) -> list[str]:
+        """The command line of lictl for this home, answering in JSON."""
+        return [sys.executable, "-m", "lictl", "--home", str(self.home), "--json", *arguments]
+
+    def cli(self, *arguments: str, timeout: float = 30) -> Any:
+        """What a command answers.
+
+        Raises:
+            LictlError: the subclass of the command's exit code, with its message.
+        """
+        done = subprocess.run(
+            self.argv(*arguments), capture_output=True, text=True, timeout=timeout, check=False, env=environment()
+        )
+        if done.returncode:
+            kind = BY_EXIT_CODE.get(done.returncode, LictlError)
+            raise kind(f"lictl {' '.join(arguments[:2])}: {(done.stderr or done.stdout).strip()}")
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+    def init(self, *, handover: str = "pcapng") -> None:
+        """Makes the home and adds the lab's agency."""
+        self.cli("init", "--operator", "LAB-ISP", "--element", "lab-box", "--country", "US")
+        self.add_agency(AGENCY_NAME, handover)
+
+    def add_agency(self, name: str, handover: str, port: int = AGENCY_PORT) -> None:
+        """Adds an agency at the agency host."""
+        argv = ["agency", "add", name, "--host", topology.AGENCY.v4, "--port", str(port), "--format", handover]
+        self.cli(*argv)
+
+    def add(self, order: Order) -> str:
+        """Puts an order into force; returns its id."""
+        path = self.folder / f"{order.liid}.toml"
+        path.write_text(order.toml())
+        return str(self.cli("warrant", "add", str(path))["id"])
+
+    def revoke(self, name: str) -> None:
+        """Ends an order now."""
+        self.cli("warrant", "revoke", name)
+
+    def status(self) -> dict[str, Any]:
+        """The running daemon's report."""
+        report = self.cli("status")
+        if not isinstance(report, dict):
+            raise UnavailableError("lictl status gave no report.")
+        return report
+
+    # ---- processes ----
+
+    def start_receiver(self, *arguments: str, port: int = AGENCY_PORT) -> subprocess.Popen[bytes]:
+        """Starts the agency's receiver; returns when it listens."""
+        listen = f"{topology.AGENCY.v4}:{port}"
+        with (self.folder / "receiver.log").open("ab") as log:
+            argv = self.argv("receive", "--listen", listen, "--into", str(self.evidence), *arguments)
+            self.receiver = self.lab.start("agency", argv, stdout=log, stderr=log)
+        self._wait_for_port("agency", port, self.receiver, "receiver.log")
+        return self.receiver
+
+    def start_daemon(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
+        """Starts the daemon on the box, on both ports unless told otherwise; returns when it answers."""
+        ports = () if any(a in ("--interface", "--mirror") for a in arguments) else BOTH_PORTS
+        with (self.folder / "daemon.log").open("ab") as log:
+            argv = self.argv("serve", *ports, *arguments)
+            self.daemon = self.lab.start("isp", argv, stdout=log, stderr=log, env=env)
+        limit = time.monotonic() + 30
+        while True:
+            try:
+                self.status()
+            except LictlError:
+                self._check_alive(self.daemon, "daemon.log")
+                if time.monotonic() > limit:
+                    raise
+                time.sleep(0.1)
+            else:
+                return self.daemon
+
+    def stop(self, process: subprocess.Popen[bytes] | None, *, timeout: float = 20) -> int:
+        """Asks a process to end (SIGTERM) and returns its exit code; kills it when it takes too long."""
+        if process is None:
+            return 0
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+        try:
+            return process.wait(timeout=timeout)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
+
+    def wait_delivered(self, timeout: float = 20) -> dict[str, Any]:
+        """Waits until nothing is in flight for any order; returns the report of that moment.
+
+        Raises:
+            UnavailableError: where something still is after ``timeout`` seconds.
+        """
+        limit = time.monotonic() + timeout
+        while True:
+            report = self.status()
+            waiting = sum(stream["in_flight"] for warrant in report["warrants"] for stream in warrant["streams"])
+            if waiting == 0:
+                return report
+            if time.monotonic() > limit:
+                raise UnavailableError(f"{waiting} packets are not delivered after {timeout:g} s.", self.log())
+            time.sleep(0.1)
+
+    def log(self, name: str = "daemon.log") -> str:
+        """The end of a log file, for messages."""
+        path = self.folder / name
+        return path.read_text(errors="replace")[-3000:] if path.exists() else ""
+
+    def _check_alive(self, process: subprocess.Popen[bytes], log: str) -> None:
+        if process.poll() is not None:
+            raise UnavailableError(f"The process of {log} ended with {process.returncode}: {self.log(log).strip()}")
+
+    def _wait_for_port(self, host: str, port: int, process: subprocess.Popen[bytes], log: str) -> None:
+        limit = time.monotonic() + 20
+        while not self.lab.listens(host, port):
+            self._check_alive(process, log)
+            if time.monotonic() > limit:
+                raise UnavailableError(f"Nothing listens on port {port} of {host}: {self.log(log).strip()}")
+            time.sleep(0.05)
