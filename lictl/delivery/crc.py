@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from lictl.probe._native import ffi, lib
+from lictl.probe.native import ffi, lib
 
 Buffer = bytes | bytearray | memoryview
 

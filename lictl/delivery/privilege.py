@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from lictl.errors import MachineError
-from lictl.probe._native import ffi, lib
+from lictl.probe.native import ffi, lib
 
 
 def drop_privileges(uid: int, gid: int) -> None:

@@ -220,9 +220,10 @@ class FrameParser:
         """Bytes of memory that the buffer takes."""
         return len(self._buffer)
 
-    def allow(self, allowed: frozenset[FrameType]) -> None:
-        """Changes which frame types are accepted from now on."""
+    def allow(self, allowed: frozenset[FrameType], buffer_bytes: int) -> None:
+        """Changes which frame types are accepted from now on, and the size of the buffer."""
         self._allowed = allowed
+        self._small = buffer_bytes
 
     def _expected(self) -> int:
         """Whole length of the frame at the beginning of the buffer; 0 while its head is not there."""

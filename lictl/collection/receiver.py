@@ -1,0 +1,312 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sample agency: takes deliveries from many senders, keeps standard files, judges what it got."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import resource
+import selectors
+import socket
+import threading
+import time
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lictl.collection.committer import Committer
+from lictl.collection.peer import Peer, PeerError
+from lictl.collection.store import StreamFile, StreamStore
+from lictl.collection.verdict import Verdict, judge
+from lictl.errors import MachineError, UnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+LOCK_FILE = ".receiver.lock"
+_TICK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What senders may take of this machine.
+
+    Attributes:
+        connections: open at once.
+        streams: files.
+        memory: bytes of all receive buffers together.
+        hello_s: seconds until a new connection must have said who it is.
+        silence_s: seconds without a byte after which a connection is closed.
+    """
+
+    connections: int = 8192
+    streams: int = 8192
+    memory: int = 2 << 30
+    hello_s: float = 10.0
+    silence_s: float = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Sums for a live line: open connections, streams, and what all streams have so far."""
+
+    connections: int
+    streams: int
+    records: int
+    lost: int
+    gaps: int
+    duplicates: int
+    bytes: int
+
+
+class Receiver:
+    """Listens, receives, verifies, acknowledges.
+
+    Args:
+        listen: address and port; port 0 takes a free one.
+        folder: where the files go; made with mode 0700; one receiver at a time.
+        durable: acknowledge only what is on disk (fsync). False is for benchmarks.
+        on_progress: called twice a second while `run` works.
+        limits: see Limits.
+
+    Raises:
+        UnavailableError: the address cannot be listened on, or another receiver has the folder.
+        MachineError: the folder cannot be used.
+        IntegrityError: a stream's state in the folder is damaged.
+    """
+
+    def __init__(
+        self,
+        listen: tuple[str, int],
+        folder: Path,
+        *,
+        durable: bool = True,
+        on_progress: Callable[[Progress], None] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        self.folder = folder
+        self.limits = limits or Limits()
+        self.refused: Counter[str] = Counter()
+        self.lock = threading.Lock()
+        self.memory = 0
+        self._on_progress = on_progress
+        self._resources = contextlib.ExitStack()
+        with contextlib.ExitStack() as opened:
+            _raise_file_limit()
+            self._lock_folder(opened)
+            self.store = StreamStore(folder, self.limits.streams)
+            opened.callback(self.store.close)
+            self._listener = _listen(listen)
+            opened.callback(self._listener.close)
+            self._resources = opened.pop_all()
+        self._selector = selectors.DefaultSelector()
+        self._wake_in, self._wake_out = socket.socketpair()
+        self._wake_in.setblocking(False)
+        self._wake_out.setblocking(False)
+        self._peers: set[Peer] = set()
+        self._owners: dict[int, Peer] = {}
+        self._committed: deque[tuple[StreamFile, OSError | None]] = deque()
+        self.committer = Committer(self.lock, durable=durable, done=self._on_committed)
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def _lock_folder(self, opened: contextlib.ExitStack) -> None:
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            fd = os.open(self.folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            opened.callback(os.close, fd)
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UnavailableError(f"Another receiver uses {self.folder}.", "Choose another folder.") from None
+        except OSError as error:
+            raise MachineError(f"The folder {self.folder} cannot be used: {error.strerror}.", "Check it.") from None
+
+    # ---- life
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Address and port that it listens on."""
+        host, port = self._listener.getsockname()[:2]
+        return str(host), int(port)
+
+    def start(self) -> Receiver:
+        """Runs in a thread of its own, until `close`."""
+        self._thread = threading.Thread(target=self.run, name="receiver", daemon=True)
+        self._thread.start()
+        return self
+
+    def run(self) -> None:
+        """Receives until `stop` is called, from a signal handler or another thread."""
+        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        self._selector.register(self._wake_in, selectors.EVENT_READ, self._acknowledge)
+        next_tick = 0.0
+        while not self._stopping:
+            for key, mask in self._selector.select(_TICK_S):
+                if isinstance(key.data, Peer):
+                    self._serve(key.data, mask)
+                else:
+                    key.data()
+            if time.monotonic() >= next_tick:
+                next_tick = time.monotonic() + _TICK_S
+                self._tick()
+
+    def stop(self) -> None:
+        """Ends `run` soon."""
+        self._stopping = True
+        with contextlib.suppress(OSError):
+            self._wake_out.send(b"\0")
+
+    def close(self) -> None:
+        """Stops, commits what was received, and closes everything."""
+        self.stop()
+        if self._thread is not None:
+            self._thread.join()
+        self.committer.stop()
+        for peer in list(self._peers):
+            self._drop(peer, "")
+        self._selector.close()
+        self._wake_in.close()
+        self._wake_out.close()
+        self._resources.close()
+
+    def __enter__(self) -> Receiver:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- judging
+
+    def progress(self) -> Progress:
+        """What was received so far."""
+        with self.lock:
+            accounts = [file.account for file in self.store.files.values()]
+            return Progress(
+                len(self._peers),
+                len(accounts),
+                sum(account.records for account in accounts),
+                sum(account.lost for account in accounts),
+                sum(account.gaps for account in accounts),
+                sum(account.duplicates for account in accounts),
+                sum(account.size for account in accounts),
+            )
+
+    def verdict(self) -> Verdict:
+        """Judges every stream; reads every file for its digest. Not after `close`."""
+        return judge(list(self.store.files.values()), dict(self.refused), self.lock)
+
+    def write_verdict(self) -> Verdict:
+        """Judges and writes ``verdict.json`` into the folder."""
+        verdict = self.verdict()
+        verdict.write(self.folder)
+        return verdict
+
+    # ---- the loop
+
+    def _accept(self) -> None:
+        for _ in range(64):
+            try:
+                sock, _address = self._listener.accept()
+            except BlockingIOError:
+                return
+            except OSError:  # out of descriptors: those who wait are served when others leave
+                self.refused["no descriptor left"] += 1
+                return
+            if len(self._peers) >= self.limits.connections:
+                self.refused["too many connections"] += 1
+                sock.close()
+                continue
+            peer = Peer(sock, self)
+            self._peers.add(peer)
+            self._selector.register(sock, selectors.EVENT_READ, peer)
+
+    def _serve(self, peer: Peer, mask: int) -> None:
+        if peer not in self._peers:  # another connection of the same stream took its place
+            return
+        try:
+            peer.ready(mask)
+        except PeerError as error:
+            self._drop(peer, error.reason)
+            return
+        if peer.closed:
+            self._drop(peer, "")
+        else:
+            self._watch(peer)
+
+    def _watch(self, peer: Peer) -> None:
+        self._selector.modify(peer.sock, peer.wanted, peer)
+
+    def own(self, peer: Peer, file: StreamFile) -> None:
+        """The newest connection of a stream is the one that counts: an older one hangs half open."""
+        older = self._owners.get(id(file))
+        if older is not None and older is not peer:
+            self._drop(older, "")
+        self._owners[id(file)] = peer
+
+    def _drop(self, peer: Peer, reason: str) -> None:
+        if reason:
+            self.refused[reason] += 1
+        if peer in self._peers:
+            self._peers.discard(peer)
+            self.memory -= peer.memory
+            with contextlib.suppress(KeyError, ValueError):
+                self._selector.unregister(peer.sock)
+        if peer.file is not None and self._owners.get(id(peer.file)) is peer:
+            del self._owners[id(peer.file)]
+        peer.close()
+
+    def _on_committed(self, file: StreamFile, error: OSError | None) -> None:
+        self._committed.append((file, error))
+        with contextlib.suppress(OSError):
+            self._wake_out.send(b"\0")
+
+    def _acknowledge(self) -> None:
+        """Runs in the loop after a commit."""
+        with contextlib.suppress(BlockingIOError):
+            self._wake_in.recv(4096)
+        while self._committed:
+            file, error = self._committed.popleft()
+            peer = self._owners.get(id(file))
+            if peer is None:
+                continue
+            if error is not None:
+                self._drop(peer, "disk error")
+                continue
+            try:
+                peer.acknowledge(file.durable)
+            except PeerError as failed:
+                self._drop(peer, failed.reason)
+            else:
+                self._watch(peer)
+
+    def _tick(self) -> None:
+        now = time.monotonic()
+        for peer in list(self._peers):
+            limit = self.limits.hello_s if peer.file is None else self.limits.silence_s
+            if now - peer.heard > limit:
+                self._drop(peer, "silent")
+        if self._on_progress is not None:
+            self._on_progress(self.progress())
+
+
+def _listen(address: tuple[str, int]) -> socket.socket:
+    host, port = address
+    try:
+        family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
+        listener = socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        raise UnavailableError(
+            f"{host} port {port} cannot be listened on: {error.strerror}.", "Choose another address or port."
+        ) from None
+    listener.setblocking(False)
+    return listener
+
+
+def _raise_file_limit() -> None:
+    """Each stream takes three descriptors."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 1 << 20), hard))

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The verdict on what was received: complete, intact, explained; or not."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from lictl.times import format_rfc3339, now_ns
+
+if TYPE_CHECKING:
+    import threading
+    from pathlib import Path
+
+    from lictl.collection.store import StreamFile
+
+VERDICT_FILE = "verdict.json"
+
+
+@dataclass(frozen=True, slots=True)
+class StreamVerdict:
+    """One stream.
+
+    Attributes:
+        ok: every packet number is delivered or explained.
+        file: name of the file in the receiver's folder.
+        records: packets delivered.
+        lost, skipped, damaged: packet numbers explained by the sender: lost at their place; never given out after a
+            restart; unreadable in the sender's spool.
+        missing: packet numbers that nothing explains, in `gaps` places.
+        backwards, inconsistent: blocks that contradict what came before them.
+        duplicates: blocks that came again and were dropped.
+        bytes: of the file.
+        first, last: RFC 3339 time of the first and the last packet, empty for none.
+        sha256: of the file, hex.
+    """
+
+    ok: bool
+    liid: str
+    stream: str
+    format: str
+    mode: str
+    operator: str
+    element: str
+    file: str
+    ended: bool
+    records: int
+    lost: int
+    skipped: int
+    damaged: int
+    missing: int
+    gaps: int
+    backwards: int
+    inconsistent: int
+    duplicates: int
+    bytes: int
+    first: str
+    last: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """All streams.
+
+    Attributes:
+        ok: every stream is.
+        time: RFC 3339 time of the verdict.
+        streams: one entry a file.
+        refused: how often connections were dropped, by reason.
+    """
+
+    ok: bool
+    time: str
+    streams: tuple[StreamVerdict, ...]
+    refused: dict[str, int]
+
+    def to_plain(self) -> dict[str, Any]:
+        """A dict for JSON."""
+        return asdict(self)
+
+    def write(self, folder: Path) -> Path:
+        """Writes ``verdict.json`` into a folder, whole or not at all."""
+        path = folder / VERDICT_FILE
+        fresh = folder / f".{VERDICT_FILE}.new"
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with os.fdopen(fd, "w", encoding="utf-8") as file:
+            json.dump(self.to_plain(), file, indent=2)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+        return path
+
+
+def judge_stream(file: StreamFile, lock: threading.Lock) -> StreamVerdict:
+    """The verdict on one stream; reads its whole file for the digest. `lock` guards its books."""
+    with lock:
+        account = replace(file.account)
+    return StreamVerdict(
+        ok=account.ok,
+        liid=account.liid,
+        stream=account.stream,
+        format=account.format,
+        mode=account.mode,
+        operator=account.operator,
+        element=account.element,
+        file=file.name,
+        ended=account.ended,
+        records=account.records,
+        lost=account.lost,
+        skipped=account.skipped,
+        damaged=account.damaged,
+        missing=account.missing,
+        gaps=account.gaps,
+        backwards=account.backwards,
+        inconsistent=account.inconsistent,
+        duplicates=account.duplicates,
+        bytes=account.size,
+        first=format_rfc3339(account.first_ns) if account.first_ns else "",
+        last=format_rfc3339(account.last_ns) if account.last_ns else "",
+        sha256=file.sha256(account.size),
+    )
+
+
+def judge(files: list[StreamFile], refused: dict[str, int], lock: threading.Lock) -> Verdict:
+    """The verdict on all streams."""
+    streams = tuple(judge_stream(file, lock) for file in files)
+    return Verdict(all(stream.ok for stream in streams), format_rfc3339(now_ns()), streams, dict(refused))

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of delivery and collection share: spools filled with numbered records, agencies, waiting."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lictl.delivery.blocks import BlockKind
+from lictl.delivery.config import StreamConfig
+from lictl.delivery.spool import Appended, Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class Agency:
+    """What a worker needs to know."""
+
+    name: str
+    host: str
+    port: int
+
+
+def stream_config(name: str = "W-1") -> StreamConfig:
+    """A text stream of one order."""
+    return StreamConfig(name=name, liid=f"LIID-{name}", format="text", suffix="txt", mode="content", operator="op")
+
+
+def record(sequence: int, size: int = 16) -> bytes:
+    """A record whose content follows from its number."""
+    return f"{sequence:015d}\n".encode() * (size // 16)
+
+
+def open_spool(folder: Path, quota: int = 64 * MIB, **options: object) -> Spool:
+    """A spool that does not wait for the disk."""
+    return Spool.open(folder, quota, **{"fsync": "never", **options})  # type: ignore[arg-type]
+
+
+def append(spool: Spool, records: int = 1, *, lost: int = 0, size: int = 16, position: bytes = b"") -> Appended:
+    """One DATA block with the next numbers, `lost` of them lost before the first record."""
+    first = spool.next_sequence + lost
+    last = first + records - 1
+    payload = b"".join(record(number, size) for number in range(first, last + 1))
+    return spool.append(
+        BlockKind.DATA,
+        payload,
+        records=records,
+        first_sequence=first,
+        last_sequence=last,
+        lost=lost,
+        first_ns=time.time_ns(),
+        last_ns=time.time_ns(),
+        position=position or last.to_bytes(8, "little"),
+    )
+
+
+def mark(spool: Spool, kind: BlockKind, payload: bytes = b"") -> Appended:
+    """An OPEN or END block."""
+    return spool.append(
+        kind, payload, records=0, first_sequence=0, last_sequence=0, lost=0, first_ns=0, last_ns=0,
+        position=spool.position,
+    )  # fmt: skip
+
+
+def gap(spool: Spool, lost: int) -> Appended:
+    """A GAP block."""
+    first = spool.next_sequence
+    return spool.append(
+        BlockKind.GAP, b"", records=0, first_sequence=first, last_sequence=first + lost - 1, lost=lost,
+        first_ns=0, last_ns=0, position=spool.position,
+    )  # fmt: skip
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 30.0, what: str = "") -> None:
+    """Returns as soon as the condition holds; fails the test when it never does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, f"waited {seconds} s in vain {what}"
+        time.sleep(0.005)
