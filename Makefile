@@ -51,10 +51,12 @@ demo: build ## run the lab: subscribers, warrants, agency; verify what was deliv
 	$(BIN)/lictl demo
 
 lint: build ## ruff, mypy --strict, clang-format
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict
-	clang-format --dry-run -Werror $(C_SOURCES)
+	@rc=0; \
+	$(BIN)/ruff check . || rc=1; \
+	$(BIN)/ruff format --check . || rc=1; \
+	$(BIN)/mypy --strict || rc=1; \
+	clang-format --dry-run -Werror $(C_SOURCES) || rc=1; \
+	exit $$rc
 
 format: build ## rewrite the sources in the project's style
 	$(BIN)/ruff check --fix .
@@ -93,6 +95,7 @@ docs: build ## check the documents: links, commands, index
 install: $(STAMP)/wheel ## install the wheel in PREFIX (/opt/lictl) with lictl on the path
 	[[ -x $(PREFIX)/bin/python ]] || $(PYTHON) -m venv $(PREFIX)
 	$(PREFIX)/bin/python -m pip --disable-pip-version-check --quiet install --upgrade dist/*.whl
+	install -D -m 644 -t $(PREFIX)/share/doc docs/*.md docs/lictl.service
 	ln -sf $(PREFIX)/bin/lictl /usr/local/bin/lictl
 	lictl version
 
