@@ -12,7 +12,7 @@ import msgpack
 
 from lictl.handover.base import ContentEncoder, HeadersEncoder
 from lictl.handover.native import NativeEncoder, check_options
-from lictl.probe._native import lib
+from lictl.probe.native import lib
 
 if TYPE_CHECKING:
     from lictl.handover.base import Gap, StreamInfo

@@ -12,8 +12,8 @@ import numpy as np
 
 from lictl.errors import LictlError, RefusedError, UsageError
 from lictl.handover.base import Encoded, Encoder
-from lictl.probe._native import ffi
 from lictl.probe.abi import AT_EGRESS
+from lictl.probe.native import ffi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lictl.handover.base import ContentEncoder, HeadersEncoder
 from lictl.handover.native import NativeEncoder, check_options
-from lictl.probe._native import lib
+from lictl.probe.native import lib
 from lictl.times import format_rfc3339
 
 if TYPE_CHECKING:

@@ -113,12 +113,13 @@ def _deliver(batch: Batch, group: Group, order: Order, stream: Stream) -> None:
     if stream.encoder.mode != order.mode:
         counts.refused += len(group.order)  # promise 2: an order that was narrowed gets nothing through an old encoder
         return
-    writable = stream.writable
+    # A pending gap is written with the position as it is now, so before this batch moves it.
+    clear = stream.pending is None or stream.writable
     selection = sequence(batch, group, (order.starts_ns, order.ends_ns), stream.encoder.kind, stream.position)
     counts.refused += selection.refused
     counts.duplicates += selection.duplicates
     done, error = 0, None
-    if writable and selection.n:
+    if selection.n and clear and stream.writable:
         done, error = _write(batch, selection, stream)
     if done < selection.n:
         _lose_rest(batch, selection, stream, done, error)
