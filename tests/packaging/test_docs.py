@@ -103,6 +103,7 @@ def test_readme_has_the_quick_start() -> None:
     assert {"init", "serve", "status"} <= {c[0] for c in commands}
 
 
+@pytest.mark.tree
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_relative_links_resolve(document: Path) -> None:
     """A link to a file of this repository finds it, and a link to a heading finds the heading."""
