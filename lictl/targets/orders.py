@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ArmedOrder:
-    """One order that owns a slot of the kernel.
+    """One order that owns a slot of the kernel; its repr does not show its targets.
 
     Attributes:
         slot: 0..4095.
@@ -34,7 +34,7 @@ class ArmedOrder:
     starts_ns: int
     ends_ns: int
     flags: int
-    targets: tuple[Target, ...]
+    targets: tuple[Target, ...] = field(repr=False)
     name: str = ""
 
     @property

@@ -83,9 +83,9 @@ class Warrant:
     slot: int
     generation: int
     flags: int
-    targets: tuple[Target, ...]
+    targets: tuple[Target, ...] = field(repr=False)
     deliveries: tuple[Delivery, ...]
-    authority: Mapping[str, Any]
+    authority: Mapping[str, Any] = field(repr=False)
     added_ns: int
     ended_ns: int | None
     released: bool

@@ -46,7 +46,7 @@ class InterceptTable(_Table):
     starts: Moment = Field(description="first instant inside", examples=["2026-03-02T00:00:00Z"])
     ends: Moment = Field(description="first instant outside", examples=["2026-03-30T00:00:00Z"])
     targets: Annotated[tuple[TargetField, ...], Field(strict=False, min_length=1)] = Field(
-        description="what names the subject's traffic", examples=['["ip:203.0.113.7"]']
+        repr=False, description="what names the subject's traffic", examples=['["ip:203.0.113.7"]']
     )
     ports: Flag | None = Field(None, description="headers mode: report ports", examples=["true"])
     length: Flag | None = Field(None, description="headers mode: report the IP length", examples=["true"])

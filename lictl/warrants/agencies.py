@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an agency must be, and its rows in the store."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import PydanticCustomError
+from sqlalchemy import insert, select, update
+
+from lictl.errors import RefusedError, UnavailableError, UsageError
+from lictl.warrants.fields import did_you_mean, read_name, shown
+from lictl.warrants.records import Agency
+from lictl.warrants.schema import agencies, deliveries, warrants
+from lictl.warrants.states import State
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_-]{1,63})*\.?", re.ASCII)
+MAX_OPTIONS = 4096
+"""Bytes of an agency's options as JSON."""
+
+
+def check(agency: Agency) -> None:
+    """Refuses an agency that cannot be.
+
+    Raises:
+        UsageError: what is wrong with it.
+    """
+    for what, name in (("agency name", agency.name), ("format", agency.format)):
+        try:
+            read_name(name)
+        except PydanticCustomError as error:
+            context = error.context or {}
+            raise UsageError(f"The {what} {context['what']}.", f"{str(context['fix']).capitalize()}.") from None
+    if not _is_host(agency.host):
+        raise UsageError(f"{shown(agency.host)} is no host.", "Write a host name or an IP address.")
+    if isinstance(agency.port, bool) or not isinstance(agency.port, int) or not 1 <= agency.port <= 65535:
+        raise UsageError(f"{agency.port!r} is no TCP port.", "Write a number from 1 to 65535.")
+    if len(_options(agency.options)) > MAX_OPTIONS:
+        raise UsageError(f"The options of agency {agency.name} are longer than {MAX_OPTIONS} bytes.", "Shorten them.")
+
+
+def _options(options: dict[str, Any]) -> str:
+    try:
+        return json.dumps(options, allow_nan=False)
+    except (TypeError, ValueError):
+        raise UsageError("An agency's options are text and numbers.", "Write KEY=VALUE.") from None
+
+
+def _is_host(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        # All digits and dots is a mistyped address, not a name.
+        return bool(_HOST.fullmatch(host)) and not re.fullmatch(r"[0-9.]+", host)
+    return True
+
+
+def add(connection: Connection, agency: Agency) -> None:
+    """Adds an agency; one that was removed may come back under its name."""
+    row = connection.execute(select(agencies).where(agencies.c.name == agency.name)).one_or_none()
+    values = {
+        "host": agency.host,
+        "port": agency.port,
+        "format": agency.format,
+        "options": _options(agency.options),
+        "removed": False,
+    }
+    if row is None:
+        connection.execute(insert(agencies).values(name=agency.name, **values))
+    elif row.removed:
+        connection.execute(update(agencies).where(agencies.c.name == agency.name).values(**values))
+    else:
+        fix = f"Remove it first with `lictl agency remove {agency.name}`, or choose another name."
+        raise UsageError(f"There is an agency {agency.name} already.", fix)
+
+
+def every(connection: Connection) -> list[Agency]:
+    """All agencies that were not removed, by name."""
+    rows = connection.execute(select(agencies).where(~agencies.c.removed).order_by(agencies.c.name))
+    return [_agency(row) for row in rows]
+
+
+def one(connection: Connection, name: str) -> Agency:
+    """One agency.
+
+    Raises:
+        UnavailableError: there is none of that name.
+    """
+    known = every(connection)
+    for agency in known:
+        if agency.name == name:
+            return agency
+    fix = f"{did_you_mean(name, [agency.name for agency in known])}add it with `lictl agency add`."
+    raise UnavailableError(f"There is no agency {shown(name)}.", fix[0].upper() + fix[1:])
+
+
+def remove(connection: Connection, name: str) -> None:
+    """Removes an agency that no order in force names.
+
+    Raises:
+        UnavailableError: there is none of that name.
+        RefusedError: an order that is not over names it.
+    """
+    one(connection, name)
+    query = (
+        select(warrants.c.number)
+        .join(deliveries, deliveries.c.warrant == warrants.c.number)
+        .where(deliveries.c.agency == name, warrants.c.state == State.ACTIVE)
+        .order_by(warrants.c.number)
+    )
+    numbers = connection.execute(query).scalars().all()
+    if numbers:
+        orders = ", ".join(f"W-{number}" for number in numbers)
+        raise RefusedError(f"Agency {name} receives orders that are not over: {orders}.", "Revoke them first.")
+    connection.execute(update(agencies).where(agencies.c.name == name).values(removed=True))
+
+
+def _agency(row: Any) -> Agency:
+    return Agency(row.name, row.host, row.port, row.format, json.loads(row.options))
