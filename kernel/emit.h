@@ -153,7 +153,7 @@ li_noinline int li_emit_one(void *ctx, int kind, struct li_scratch *s, uint32_t 
 		li_count_lost(e.totals, e.count);
 		return 0;
 	}
-	if (s->modes[index] == LI_MODE_HEADERS)
+	if (s->modes[index] != LI_MODE_CONTENT) /* only the one mode gives content */
 		return li_emit_header(&e, s->flags[index]);
 	e.cap_len = li_content_len(s);
 	return li_emit_packet(ctx, kind, &e);

@@ -46,13 +46,34 @@ li_inline void li_stamp(struct li_scratch *s, const struct li_config *config)
 #endif
 }
 
+/* The first word of a slot, as of one instant. */
+struct li_state {
+	uint32_t generation;
+	uint8_t mode;
+	uint8_t flags;
+	uint8_t zero[2];
+};
+
+typedef uint64_t __attribute__((may_alias)) li_word;
+
+/* Read once: an order that is revoked or changed while its packet is judged must not be seen half old, half new
+ * (a headers order whose mode is gone at a second look is none, and no content order either). */
+li_inline struct li_state li_state_of(const struct li_slot *slot)
+{
+	li_word word = *(const volatile li_word *)slot;
+	struct li_state state;
+
+	__builtin_memcpy(&state, &word, sizeof(state));
+	return state;
+}
+
 /* True where the order may take this packet here; counts what is seen, withheld and matched. */
-li_inline int li_admit(struct li_scratch *s, const struct li_slot *slot, struct li_slot_count *count)
+li_inline int li_admit(struct li_scratch *s, const struct li_slot *slot, uint8_t mode, struct li_slot_count *count)
 {
 	count->seen++;
 	if (s->utc_ns < slot->not_before || s->utc_ns >= slot->not_after)
 		return 0;
-	if (slot->mode == LI_MODE_HEADERS && s->parsed.parse != LI_PARSE_OK) {
+	if (mode != LI_MODE_CONTENT && s->parsed.parse != LI_PARSE_OK) {
 		/* Doubt fails closed: no header field is proven, so nothing leaves. */
 		count->withheld++;
 		return 0;
@@ -68,17 +89,19 @@ li_inline void li_take_claim(struct li_scratch *s, struct li_totals *totals, uin
 	uint32_t index = claim & LI_CLAIM_SLOT_MASK;
 	const struct li_slot *slot = LI_FIND(li_slots, &index);
 	struct li_slot_count *count = LI_FIND(li_slot_count, &index);
+	struct li_state state;
 	uint8_t sides;
 
 	if (!slot || !count) {
 		totals->impossible++;
 		return;
 	}
-	if (slot->generation != claim >> LI_CLAIM_SLOT_BITS || slot->mode == LI_MODE_OFF) {
+	state = li_state_of(slot);
+	if (state.generation != claim >> LI_CLAIM_SLOT_BITS || state.mode == LI_MODE_OFF) {
 		totals->stale_claim++;
 		return;
 	}
-	sides = slot->flags & LI_SLOT_ACCESS_ONLY ? s->access_sides : s->sides;
+	sides = state.flags & LI_SLOT_ACCESS_ONLY ? s->access_sides : s->sides;
 	if (!(sides & side))
 		return;
 	if (count->last_packet == s->cpu_seq) {
@@ -91,7 +114,7 @@ li_inline void li_take_claim(struct li_scratch *s, struct li_totals *totals, uin
 	}
 	count->last_packet = s->cpu_seq;
 	count->last_index = LI_MAX_MATCHES;
-	if (!li_admit(s, slot, count))
+	if (!li_admit(s, slot, state.mode, count))
 		return;
 	if (s->n >= LI_MAX_MATCHES) {
 		count->lost_matches++;
@@ -100,8 +123,8 @@ li_inline void li_take_claim(struct li_scratch *s, struct li_totals *totals, uin
 	count->last_index = s->n;
 	s->claims[s->n] = claim;
 	s->dirs[s->n] = dir;
-	s->modes[s->n] = slot->mode;
-	s->flags[s->n] = slot->flags;
+	s->modes[s->n] = state.mode;
+	s->flags[s->n] = state.flags;
 	s->n++;
 }
 

@@ -263,7 +263,7 @@ static int emit_all(struct ln_matcher *matcher, const struct li_scratch *s, uint
 		struct li_slot_count *count = &matcher->counts[s->claims[i] & LI_CLAIM_SLOT_MASK];
 
 		memset(&recs[i], 0, sizeof(recs[i]));
-		if (s->modes[i] == LI_MODE_HEADERS)
+		if (s->modes[i] != LI_MODE_CONTENT)
 			li_fill_header(&recs[i], s, s->claims[i], s->dirs[i], count->matched, s->flags[i]);
 		else
 			li_fill_packet(&recs[i], s, s->claims[i], s->dirs[i], count->matched,
