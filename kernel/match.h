@@ -73,7 +73,7 @@ li_inline int li_admit(struct li_scratch *s, const struct li_slot *slot, uint8_t
 	count->seen++;
 	if (s->utc_ns < slot->not_before || s->utc_ns >= slot->not_after)
 		return 0;
-	if (mode != LI_MODE_CONTENT && s->parsed.parse != LI_PARSE_OK) {
+	if (mode != LI_MODE_CONTENT && !(s->parsed.present & LI_HAS_IP)) {
 		/* Doubt fails closed: no header field is proven, so nothing leaves. */
 		count->withheld++;
 		return 0;

@@ -337,17 +337,19 @@ li_inline int li_parse_ipv6(const struct li_cursor *c, struct li_parsed *out)
 	if (h[0] >> 4 != 6)
 		return LI_PARSE_BAD_VERSION;
 	total = 40u + li_u16(h + 4);
-	if (total == 40 && h[6] == LI_EXT_HOP_BY_HOP)
-		return LI_PARSE_JUMBOGRAM;
 	if (off + total > out->end)
 		return LI_PARSE_TRUNCATED;
 	out->ip_version = 6;
 	li_set(out->proto, h[6]);
 	out->l3_off = (uint16_t)off;
-	out->l3_len = total;
-	out->present = LI_HAS_IP | LI_HAS_LENGTH;
+	out->present = LI_HAS_IP;
 	li_copy16(out->src, h + 8);
 	li_copy16(out->dst, h + 24);
+	/* Whether or not a jumbo option follows, hosts take such packets: a target may not hide behind it. */
+	if (total == 40 && h[6] == LI_EXT_HOP_BY_HOP)
+		return LI_PARSE_JUMBOGRAM;
+	out->l3_len = total;
+	out->present |= LI_HAS_LENGTH;
 	li_set(out->l3_end, off + total);
 	li_set(out->at, off + 40);
 	return LI_PARSE_OK;

@@ -227,7 +227,7 @@ int ln_strip(const struct li_rec *packet, uint8_t slot_flags, struct li_rec *hea
 {
 	uint8_t hidden = 0;
 
-	if (packet->parse != LI_PARSE_OK || !(packet->present & LI_HAS_IP))
+	if (!(packet->present & LI_HAS_IP))
 		return -ENODATA;
 	if (slot_flags & LI_SLOT_NO_PORTS)
 		hidden |= LI_HAS_PORTS;
