@@ -455,8 +455,11 @@ li_inline int li_is_vlan(uint32_t type)
 	return type == LI_ETH_VLAN || type == LI_ETH_QINQ || type == LI_ETH_QINQ_OLD;
 }
 
+/* A VLAN id of 0 is a priority only (IEEE 802.1Q 9.6): it names no VLAN, and a target may not hide behind it. */
 li_inline void li_add_vlan(struct li_parsed *out, uint16_t tci)
 {
+	if (!(tci & 0x0fff))
+		return;
 	if (out->n_vlans < 2)
 		out->vlan[out->n_vlans] = tci & 0x0fff;
 	out->n_vlans++;
