@@ -131,7 +131,7 @@
 #define LI_PARSE_BAD_IHL 14	/* IPv4 header length < 20 or beyond the total length */
 #define LI_PARSE_BAD_LENGTH 15	/* total length smaller than the header, or zero */
 #define LI_PARSE_TRUNCATED 16	/* total length beyond the end of the frame */
-#define LI_PARSE_JUMBOGRAM 17	/* IPv6 jumbo payload: length not in the base header */
+#define LI_PARSE_JUMBOGRAM 17	/* IPv6 length 0 and hop-by-hop options: addresses hold, length and ports are absent */
 #define LI_PARSE_CLASSES 18
 /* Classes from here on still are good IP packets: addresses hold, ports are absent. */
 #define LI_L4_OK 0
@@ -309,7 +309,7 @@ struct li_rec {
 /* Map names: at most 15 characters. */
 #define LI_MAP_CONFIG "li_config"	  /* array[1] of li_config, mmapable */
 #define LI_MAP_PORTS "li_ports"		  /* array[LI_MAX_IFINDEX] of li_port */
-#define LI_MAP_SLOTS "li_slots"		  /* array[LI_MAX_SLOTS] of li_slot */
+#define LI_MAP_SLOTS "li_slots"		  /* array[LI_MAX_SLOTS] of li_slot, mmapable */
 #define LI_MAP_V4 "li_v4"		  /* hash */
 #define LI_MAP_V6 "li_v6"		  /* hash */
 #define LI_MAP_PORT "li_port"		  /* hash */

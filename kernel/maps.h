@@ -25,9 +25,10 @@ struct {
 	__type(value, struct li_port);
 } li_ports SEC(".maps");
 
-/* The orders. */
+/* The orders.  Mapped by the daemon: a slot's state word is written at once. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, LI_MAX_SLOTS);
 	__type(key, uint32_t);
 	__type(value, struct li_slot);

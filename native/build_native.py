@@ -58,7 +58,15 @@ def make() -> FFI:
         depends=depends(),
         include_dirs=["."],
         libraries=LIBRARIES,
-        extra_compile_args=["-O2", "-g", "-std=gnu11", "-fvisibility=hidden", "-fstack-protector-strong", *WARNINGS],
+        extra_compile_args=[
+            "-O2",
+            "-g",
+            "-std=gnu11",
+            "-fvisibility=hidden",
+            "-fstack-protector-strong",
+            "-fno-strict-aliasing",
+            *WARNINGS,
+        ],
         extra_link_args=["-Wl,-z,relro,-z,now"],
         py_limited_api=True,
     )

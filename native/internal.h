@@ -49,6 +49,10 @@ struct ln_probe {
 	size_t config_size;
 	uint32_t *sleep; /* mapped */
 	size_t sleep_size;
+	struct li_slot *slots; /* mapped */
+	size_t slots_size;
+	struct li_filter *filter; /* mapped */
+	size_t filter_size;
 
 	struct ln_ring *rings;
 	uint32_t n_rings;

@@ -100,14 +100,21 @@ static int loader_map(struct ln_probe *probe, const char *name, size_t bytes, vo
 
 static int loader_map_words(struct ln_probe *probe, char *err, size_t err_len)
 {
-	void *memory;
-	int ret = loader_map(probe, LI_MAP_CONFIG, sizeof(struct li_config), &memory, &probe->config_size);
+	const struct {
+		const char *name;
+		size_t bytes;
+		void **memory;
+		size_t *size;
+	} maps[] = {
+		{LI_MAP_CONFIG, sizeof(struct li_config), (void **)&probe->config, &probe->config_size},
+		{LI_MAP_SLEEP, LI_MAX_CPUS * sizeof(uint32_t), (void **)&probe->sleep, &probe->sleep_size},
+		{LI_MAP_SLOTS, LI_MAX_SLOTS * sizeof(struct li_slot), (void **)&probe->slots, &probe->slots_size},
+		{LI_MAP_FILTER, sizeof(struct li_filter), (void **)&probe->filter, &probe->filter_size},
+	};
+	int ret = 0;
 
-	probe->config = memory;
-	if (!ret) {
-		ret = loader_map(probe, LI_MAP_SLEEP, LI_MAX_CPUS * sizeof(uint32_t), &memory, &probe->sleep_size);
-		probe->sleep = memory;
-	}
+	for (size_t i = 0; !ret && i < sizeof(maps) / sizeof(*maps); i++)
+		ret = loader_map(probe, maps[i].name, maps[i].bytes, maps[i].memory, maps[i].size);
 	if (ret)
 		ln_say(err, err_len, "The maps cannot be mapped into memory: %s.", strerror(-ret));
 	return ret;
@@ -249,6 +256,10 @@ void ln_close(struct ln_probe *probe)
 		munmap(probe->config, probe->config_size);
 	if (probe->sleep)
 		munmap(probe->sleep, probe->sleep_size);
+	if (probe->slots)
+		munmap(probe->slots, probe->slots_size);
+	if (probe->filter)
+		munmap(probe->filter, probe->filter_size);
 	for (int hook = 0; hook < 2; hook++)
 		if (probe->prog_fd[hook] >= 0)
 			close(probe->prog_fd[hook]);

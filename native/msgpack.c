@@ -76,8 +76,9 @@ static inline uint8_t *put_common(uint8_t *at, const struct li_rec *rec, int32_t
 	at = put_uint(at, rec->utc_ns);
 	at = put_uint(at, lost);
 	at = put_uint(at, (uint32_t)interface);
-	at = put_uint(at, rec->dir);
-	return put_uint(at, rec->clock);
+	at = put_uint(at, rec->dir <= LI_DIR_BOTH ? rec->dir : LI_DIR_UNKNOWN);
+	return put_uint(at,
+			rec->clock >= LI_CLOCK_KERNEL && rec->clock <= LI_CLOCK_FILE ? rec->clock : LI_CLOCK_KERNEL);
 }
 
 /* The eleven elements of parsed fields; nil where the record does not prove the field. */
@@ -102,7 +103,7 @@ static inline uint8_t *put_fields(uint8_t *at, const struct li_rec *rec)
 	at = put_optional(at, rec->present & LI_HAS_TCP_FLAGS, rec->tcp_flags);
 	at = put_optional(at, icmp, rec->icmp_type);
 	at = put_optional(at, icmp, rec->icmp_code);
-	return put_uint(at, rec->frag);
+	return put_uint(at, rec->frag <= LI_FRAG_LATER ? rec->frag : LI_FRAG_NONE);
 }
 
 size_t ln_msgpack_bound(uint32_t cap_len)

@@ -72,6 +72,16 @@ int ln_map_dump(int fd, void *keys, uint32_t key_size, void *values, uint32_t va
 /* One value; for a per-CPU map `value` holds ln_possible_cpus() values of value_size rounded up to 8. -ENOENT. */
 int ln_map_lookup(int fd, const void *key, void *value);
 int ln_possible_cpus(void);
+/* LI_MAP_CONFIG and LI_MAP_FILTER, mapped: aligned words are written at once. Valid until ln_close. */
+struct li_config *ln_config(struct ln_probe *probe);
+struct li_filter *ln_filter(struct ln_probe *probe);
+/* Writes one slot so that no packet is judged by half of it: a mere change of window, or of mode and flags, takes
+ * place in one store; else the slot is off in between. A generation of 0 revokes. */
+int ln_slot_write(struct ln_probe *probe, uint32_t index, const struct li_slot *value);
+/* Returns when no program is still running that began before the call: what was revoked then makes no record. */
+int ln_grace(struct ln_probe *probe);
+/* The kernel's features by index from 0: 1 there, 0 not there, -ENOENT: no such index. */
+int ln_feature(int index, const char **name);
 
 /* One packet through a program (LI_PROG_*), as if received on ifindex of the current
  * network namespace. Returns the verdict (XDP_* or TC_ACT_*) or a negative errno;

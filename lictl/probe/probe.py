@@ -296,6 +296,35 @@ class Probe:
         config: np.void = value[0]
         return config
 
+    # ---- words that the program reads on every packet ----
+
+    def set_utc_offset(self, offset_ns: int) -> None:
+        """UTC minus CLOCK_MONOTONIC, as the program stamps and judges from now on (nanoseconds)."""
+        lib.ln_config(self._open()).utc_offset_ns = offset_ns & 0xFFFF_FFFF_FFFF_FFFF
+
+    def set_watermark(self, size: int) -> None:
+        """Bytes waiting in a ring that end a `nap`."""
+        lib.ln_config(self._open()).watermark = size
+
+    def config_words(self) -> Any:
+        """``struct li_config *``, mapped; for `lictl.probe.tables` only. Invalid once closed."""
+        return lib.ln_config(self._open())
+
+    def filter_words(self) -> NDArray[np.uint64]:
+        """The bitmap in front of the target maps, mapped: uint64[16384]; for `lictl.probe.tables` only."""
+        return np.frombuffer(ffi.buffer(lib.ln_filter(self._open())), np.uint64)
+
+    def write_slot(self, slot: int, value: bytes) -> None:
+        """Writes one packed ``li_slot``; no packet is judged by half of it. 24 zero bytes revoke."""
+        if len(value) != abi.SLOT.itemsize:
+            raise ValueError("a slot has 24 bytes")
+        memory = ffi.from_buffer("struct li_slot *", value)
+        check(lib.ln_slot_write(self._open(), slot, memory), None, "writing a slot")
+
+    def grace(self) -> None:
+        """Returns when no packet is in work any more that began before the call (some 10 ms)."""
+        check(lib.ln_grace(self._open()), None, "waiting for the packets in work")
+
     # ---- maps ----
 
     def map_fd(self, name: str) -> int:

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writing compiled orders into the kernel, in an order in which no packet is ever taken that no live order names.
+
+Revoke; widen the words in front; add entries; remove entries; narrow the words; arm. An entry of an order that is not
+armed matches nothing (its claim's generation does not live), and an order that stays live keeps, at every step, all of
+its entries or shorter prefixes that carry its claim.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from lictl.errors import MachineError
+from lictl.probe import abi
+from lictl.probe.words import LENGTH_LISTS, Words, filter_of, union
+from lictl.targets.diff import Diff, diff
+from lictl.targets.orders import Tables
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from lictl.probe.interfaces import HookConfig, PortConfig
+    from lictl.probe.probe import Probe
+
+# The port map before the addresses that send a packet there; the other way round when removing.
+ADDING: Final = (
+    abi.MAP_PORT,
+    abi.MAP_FLOW,
+    abi.MAP_MAC,
+    abi.MAP_VLAN,
+    abi.MAP_PPPOE,
+    abi.MAP_V6,
+    abi.MAP_V4,
+)
+EMPTY_SLOT: Final = bytes(abi.SLOT.itemsize)
+
+
+class KernelTables:
+    """The tables of one probe; calls are serialised."""
+
+    def __init__(self, probe: Probe) -> None:
+        self._probe = probe
+        self._words = Words(probe)
+        self._lock = threading.Lock()
+
+    def apply(self, old: Tables | None, new: Tables, *, keep_counters: Collection[int] = ()) -> None:
+        """Makes the kernel's tables `new`.
+
+        Args:
+            old: what the kernel holds; None: it is asked (after a take-over).
+            new: what it shall hold.
+            keep_counters: slots whose order was armed before under the same claim and whose stream goes on: their
+                counters are not zeroed when they are armed. Every other slot that gets a new owner begins at zero.
+
+        Raises:
+            MachineError: the kernel refused a write. Revoked slots stay revoked and nothing new is armed; target
+                entries are as they were, as far as that could be restored.
+        """
+        with self._lock:
+            before = self._dump() if old is None else old
+            change = diff(before, new)
+            if change.empty and _words_of(before) == _words_of(new):
+                return
+            for slot in change.revoked:
+                self._probe.write_slot(slot, EMPTY_SLOT)
+            self._entries(before, new, change)
+            self._arm(change, keep_counters)
+
+    def revoke(self, slot: int) -> None:
+        """Ends one order: when this returns, no packet makes a record of it any more."""
+        with self._lock:
+            self._probe.write_slot(slot, EMPTY_SLOT)
+            self._probe.grace()
+
+    def slot(self, slot: int) -> bytes:
+        """The packed ``li_slot`` as it stands in the kernel."""
+        value = np.zeros(1, abi.SLOT)
+        self._probe.lookup(abi.MAP_SLOTS, np.array([slot], np.uint32), value)
+        return value.tobytes()
+
+    def dump(self) -> Tables:
+        """What the kernel holds now."""
+        with self._lock:
+            return self._dump()
+
+    def ports(self, ports: Sequence[PortConfig]) -> None:
+        """Sets what each interface may take; every other interface takes nothing."""
+        with self._lock:
+            wanted = {port.ifindex: _pack_port(port) for port in ports}
+            keys, values = self._probe.dump(abi.MAP_PORTS, np.dtype(np.uint32), abi.PORT, abi.MAX_IFINDEX)
+            active = np.flatnonzero(values.view("u1").reshape(len(values), -1).any(axis=1))
+            idle = [int(keys[index]) for index in active if int(keys[index]) not in wanted]
+            self._put_ports(dict.fromkeys(idle, bytes(abi.PORT.itemsize)))
+            self._put_ports(wanted)
+
+    def _put_ports(self, ports: Mapping[int, bytes]) -> None:
+        if ports:
+            values = np.frombuffer(b"".join(ports.values()), abi.PORT)
+            self._probe.update(abi.MAP_PORTS, np.array([*ports], np.uint32), values)
+
+    def _dump(self) -> Tables:
+        maps: dict[str, dict[bytes, bytes]] = {}
+        for name, dtype in abi.KEY_DTYPES.items():
+            keys, values = self._probe.dump(name, dtype, abi.TARGET, abi.MAX_TARGETS)
+            maps[name] = dict(zip(_items(keys), _items(values), strict=True))
+        numbers, slots = self._probe.dump(abi.MAP_SLOTS, np.dtype(np.uint32), abi.SLOT, abi.MAX_SLOTS)
+        owned = np.flatnonzero(slots["generation"])
+        return Tables(
+            maps=maps,
+            slots={int(numbers[index]): slots[index].tobytes() for index in owned},
+            kinds=self._words.kinds,
+            **{name: self._words.lengths(name) for name in LENGTH_LISTS},
+        )
+
+    def _entries(self, old: Tables, new: Tables, change: Diff) -> None:
+        try:
+            # Both sets at once is the rule; where the kernel has no room for it, what goes makes room first.
+            # That is safe too: the orders that stay keep the entries that both sets share.
+            if _fits(old, new):
+                self._add(change, old, new)
+                self._remove(change, new)
+            else:
+                kept = _shared(old, new)
+                self._remove(change, kept)
+                self._add(change, kept, new)
+        except MachineError as error:
+            self._restore(old, change)
+            raise MachineError(
+                f"the kernel refused a change of its target tables: {error.what}", "Nothing new is armed."
+            ) from None
+
+    def _add(self, change: Diff, old: Tables, new: Tables) -> None:
+        both = {name: old.maps[name].keys() | new.maps[name].keys() for name in ADDING}
+        lengths = {name: union(_lengths(old)[name], _lengths(new)[name]) for name in LENGTH_LISTS}
+        self._words.widen(old.kinds | new.kinds, lengths, filter_of(both))
+        for name in ADDING:
+            self._put(name, change.put[name])
+
+    def _remove(self, change: Diff, rest: Tables) -> None:
+        for name in reversed(ADDING):
+            if change.gone[name]:
+                self._probe.delete(name, np.frombuffer(b"".join(change.gone[name]), abi.KEY_DTYPES[name]))
+        self._words.narrow(rest.kinds, _lengths(rest), filter_of(rest.maps))
+
+    def _put(self, name: str, entries: Mapping[bytes, bytes]) -> None:
+        if entries:
+            keys = np.frombuffer(b"".join(entries), abi.KEY_DTYPES[name])
+            self._probe.update(name, keys, np.frombuffer(b"".join(entries.values()), abi.TARGET))
+
+    def _restore(self, old: Tables, change: Diff) -> None:
+        try:
+            self._words.widen(old.kinds, _lengths(old), filter_of(old.maps))
+            for name in ADDING:
+                touched = [key for key in (*change.put[name], *change.gone[name]) if key in old.maps[name]]
+                self._put(name, {key: old.maps[name][key] for key in touched})
+                added = [key for key in change.put[name] if key not in old.maps[name]]
+                if added:
+                    self._probe.delete(name, np.frombuffer(b"".join(added), abi.KEY_DTYPES[name]))
+        except MachineError:
+            return  # entries that are left over name generations that do not live
+
+    def _arm(self, change: Diff, keep_counters: Collection[int]) -> None:
+        fresh = [slot for slot in change.armed if slot not in keep_counters]
+        if fresh:
+            self._probe.grace()  # a packet of the slot's last owner may still be counting
+            for slot in fresh:
+                self._probe.zero_slot(slot)
+        for slot, value in (*change.changed.items(), *change.armed.items()):
+            self._probe.write_slot(slot, value)
+
+
+def _items(array: NDArray[np.void]) -> Iterable[bytes]:
+    size, packed = array.dtype.itemsize, array.tobytes()
+    return (packed[at : at + size] for at in range(0, len(packed), size))
+
+
+def _lengths(tables: Tables) -> dict[str, tuple[int, ...]]:
+    return {name: getattr(tables, name) for name in LENGTH_LISTS}
+
+
+def _words_of(tables: Tables) -> tuple[object, ...]:
+    return (tables.kinds, *_lengths(tables).values())
+
+
+def _fits(old: Tables, new: Tables) -> bool:
+    return all(len(old.maps[name].keys() | new.maps[name].keys()) <= abi.MAX_TARGETS for name in ADDING) and all(
+        len(union(_lengths(old)[name], _lengths(new)[name])) <= room for name, room in LENGTH_LISTS.items()
+    )
+
+
+def _shared(old: Tables, new: Tables) -> Tables:
+    """What stays of `old` on the way to `new`: its entries that `new` has too, and the words that those need."""
+    maps = {name: {key: value for key, value in old.maps[name].items() if key in new.maps[name]} for name in ADDING}
+    lengths = {name: tuple(n for n in _lengths(old)[name] if n in _lengths(new)[name]) for name in LENGTH_LISTS}
+    return Tables(maps=maps, slots={}, kinds=old.kinds & new.kinds, **lengths)
+
+
+def _pack_port(port: PortConfig) -> bytes:
+    value = np.zeros(1, abi.PORT)
+    value["role"] = port.role
+    for name, hook in (("ingress", port.ingress), ("egress", port.egress)):
+        _pack_hook(value, name, hook)
+    return value.tobytes()
+
+
+def _pack_hook(value: NDArray[np.void], name: str, hook: HookConfig) -> None:
+    value[name]["flags"] = hook.flags
+    value[name]["sides"] = hook.sides
+    value[name]["access_sides"] = hook.access_sides
+    value[name]["vlan_dir"] = hook.vlan_dir
