@@ -260,6 +260,19 @@ li_noinline int li_match_v6(struct li_scratch *s, struct li_totals *totals, cons
 	return 0;
 }
 
+/* An IPv6 packet may carry ::ffff:a.b.c.d, but it is not a packet of that IPv4 address. */
+li_inline int li_is_mapped(const struct li_parsed *p, const uint8_t *address)
+{
+	uint64_t high;
+	uint32_t middle;
+
+	if (p->ip_version != 6)
+		return 0;
+	__builtin_memcpy(&high, address, 8);
+	__builtin_memcpy(&middle, address + 8, 4);
+	return !high && middle == __builtin_bswap32(0x0000ffff);
+}
+
 /* One flow, named from the target's end: that end is the source or the destination. */
 li_noinline int li_match_flow(struct li_scratch *s, struct li_totals *totals, const struct li_config *config,
 			      uint32_t how)
@@ -274,6 +287,8 @@ li_noinline int li_match_flow(struct li_scratch *s, struct li_totals *totals, co
 			totals->later_fragment_ports++;
 		return 0;
 	}
+	if (li_is_mapped(p, p->src) || li_is_mapped(p, p->dst))
+		return 0;
 	li_mapped(key.local, from ? p->src : p->dst, p->ip_version);
 	li_mapped(key.remote, from ? p->dst : p->src, p->ip_version);
 	key.local_port = from ? p->src_port : p->dst_port;
