@@ -159,6 +159,8 @@ li_inline int li_parse_tcp(const struct li_cursor *c, struct li_parsed *out, uin
 	if (room < 20 || !h)
 		return out->frag == LI_FRAG_FIRST ? LI_L4_TINY_FRAGMENT : LI_L4_SHORT;
 	header = (uint32_t)(h[12] >> 4) * 4;
+	if (header > room && out->frag == LI_FRAG_FIRST)
+		return LI_L4_TINY_FRAGMENT;
 	if (header < 20 || header > room)
 		return LI_L4_BAD_TCP_OFFSET;
 	out->src_port = li_u16(h);
