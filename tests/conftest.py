@@ -106,6 +106,9 @@ def _processes() -> list[int]:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             with contextlib.suppress(OSError):
+                # multiprocessing's own helper ends with this process.
+                if b"multiprocessing.resource_tracker" in (entry / "cmdline").read_bytes():
+                    continue
                 if mark in (entry / "environ").read_bytes().split(b"\0"):
                     found.append(int(entry.name))
     return found

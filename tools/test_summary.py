@@ -28,7 +28,9 @@ def main(folder: str, failed_parts: list[str]) -> int:
     for name in failed_parts:
         print(f"{name}: FAILED")
         total[1] += name == "lint" or not (Path(folder) / f"{name}.xml").exists()
-    print(f"{total[0]} passed, {total[1]} failed, {total[2]} skipped")
+    line = f"{total[0]} passed, {total[1]} failed, {total[2]} skipped"
+    Path(folder, "total").write_text(f"{line}\n")
+    print(line)
     return 1 if failed_parts or total[1] else 0
 
 
