@@ -175,3 +175,13 @@ def test_licence_texts_are_whole(name: str) -> None:
     text = (ROOT / name).read_text()
     wanted = {"LICENSE": ["Apache License", "END OF TERMS"], "kernel/LICENSE": ["BSD 2-Clause", "GNU GENERAL PUBLIC"]}
     assert all(part in text for part in wanted[name])
+
+
+def test_data_files_reach_the_wheel() -> None:
+    """Whatever lies beside the modules (tables, schemas) is package data, or pip would leave it out."""
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    declared = {
+        f for package, names in data.items() for name in names for f in (ROOT / package.replace(".", "/")).glob(name)
+    }
+    files = {f for f in tracked() if f.is_relative_to(ROOT / "lictl") and f.suffix != ".py"}
+    assert files - declared == set()
