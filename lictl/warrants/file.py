@@ -127,7 +127,7 @@ def _table(
             try:
                 values[key] = _adapter(model, key).validate_python(table[key])
             except ValidationError as error:
-                problems += (_problem(f"{where}.{key}", details, table[key]) for details in error.errors())
+                problems += _problems(f"{where}.{key}", error, table[key])
                 broken.add(f"{where}.{key}")
                 values[key] = _readable(key, table[key])
         elif field.is_required():
@@ -163,15 +163,23 @@ def _missing_table(where: str) -> Problem:
     return Problem(where, "is missing", f"write [{where}] and its keys below")
 
 
-def _problem(where: str, details: Any, value: object) -> Problem:
-    """One error of pydantic in our words."""
-    indexes = "".join(f"[{at + 1}]" for at in details["loc"] if isinstance(at, int))
-    if details["type"] == "lictl":
-        context = details["ctx"]
-        return Problem(where + indexes, context["what"], context["fix"], context["unlawful"])
-    if details["type"] == "too_short":
-        return Problem(where, "is empty", "name at least one")
-    return Problem(where, f"is {'text' if isinstance(value, str) else 'no list'}", 'write a list: ["...", "..."]')
+def _problems(where: str, error: ValidationError, value: object) -> list[Problem]:
+    """What pydantic found in one field, in our words."""
+    ours = [details for details in error.errors() if details["type"] == "lictl"]
+    if ours:
+        return [
+            Problem(where + _index(details["loc"]), context["what"], context["fix"], context["unlawful"])
+            for details in ours
+            for context in (details["ctx"],)
+        ]
+    if any(details["type"] == "too_short" for details in error.errors()):
+        return [Problem(where, "is empty", "name at least one")]
+    return [Problem(where, f"is {'text' if isinstance(value, str) else 'no list'}", 'write a list: ["...", "..."]')]
+
+
+def _index(location: tuple[int | str, ...]) -> str:
+    """Where in a list, counted from 1 as people do."""
+    return "".join(f"[{at + 1}]" for at in location if isinstance(at, int))
 
 
 def _deliveries(value: object, problems: list[Problem], broken: set[str]) -> list[dict[str, Any]]:

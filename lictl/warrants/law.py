@@ -44,13 +44,17 @@ def check(
     yield from _deliveries(deliveries)
 
 
+def _a(title: str) -> str:
+    return f"{'an' if title[0] in 'aeiou' else 'a'} {title}"
+
+
 def _authority(rule: Authority, authority: Mapping[str, Any], broken: frozenset[str]) -> Iterator[Problem]:
     for key in rule.requires:
         if authority.get(key) is None and f"authority.{key}" not in broken:
             example = AuthorityTable.model_fields[key].examples or [""]
             yield Problem(
                 f"authority.{key}",
-                f"is missing, and a {rule.title} ({rule.citation}) states it",
+                f"is missing, and {_a(rule.title)} ({rule.citation}) states it",
                 f"write {key} = {example[0]} as the order has it",
                 unlawful=True,
             )
@@ -58,7 +62,7 @@ def _authority(rule: Authority, authority: Mapping[str, Any], broken: frozenset[
     named = contradicts(rule.kind, citation) if citation else None
     if named is not None:
         fix = f'write kind = "{named}", or the citation of the order ({rule.citation})'
-        yield Problem("authority.citation", f"{citation!r} is not the law of a {rule.title}", fix, unlawful=True)
+        yield Problem("authority.citation", f"{citation!r} is not the law of {_a(rule.title)}", fix, unlawful=True)
 
 
 def _allowed(rule: Authority, authority: Mapping[str, Any], intercept: Mapping[str, Any]) -> Iterator[Problem]:
@@ -67,7 +71,7 @@ def _allowed(rule: Authority, authority: Mapping[str, Any], intercept: Mapping[s
         allowed = " or ".join(f'mode = "{each}"' for each in sorted(rule.modes))
         yield Problem(
             "intercept.mode",
-            f"a {rule.title} ({rule.citation}) does not allow {mode}",
+            f"{_a(rule.title)} ({rule.citation}) does not allow {mode}",
             f"write {allowed}, or get an order that allows {mode}",
             unlawful=True,
         )
@@ -78,7 +82,7 @@ def _allowed(rule: Authority, authority: Mapping[str, Any], intercept: Mapping[s
     if latest is not None and ends > latest:
         yield Problem(
             "intercept.ends",
-            f"a {rule.title} lasts at most {rule.longest} ({rule.source}), here until {moment_text(latest)}",
+            f"{_a(rule.title)} lasts at most {rule.longest} ({rule.source}), here until {moment_text(latest)}",
             f"write ends = {moment_text(latest)} or earlier, and get an extension for more",
             unlawful=True,
         )
