@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A lab with a site in it, and the few steps that every end-to-end test takes."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from e2e_wire import taken
+
+from lictl.home import Home
+from lictl.lab import topology
+from lictl.lab.capture import Capture, Packet, read
+from lictl.lab.site import AGENCY_NAME, Order, Site
+from lictl.service.client import Client
+from lictl.times import format_rfc3339, now_ns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from lictl.lab.lab import Lab
+    from lictl.lab.topology import Port
+
+SECOND = 1_000_000_000
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Wires:
+    """tcpdump's files of the box's two ports."""
+
+    access: Path
+    core: Path
+
+    def taken(self, target: Port) -> list[Packet]:
+        """What an order on this host's addresses takes, both ports attached."""
+        return taken(self.access, self.core, target)
+
+
+class Rig(Site):
+    """A site whose status is asked without starting a process, and which knows the deliveries of its orders."""
+
+    def status(self) -> dict[str, Any]:
+        """The running daemon's report."""
+        report = Client(Home(self.home), timeout_s=10).call("status")
+        assert isinstance(report, dict)
+        return report
+
+    def up(self, *arguments: str, handover: str = "pcapng") -> Rig:
+        """Home, receiver and daemon."""
+        self.init(handover=handover)
+        self.start_receiver()
+        self.start_daemon(*arguments)
+        return self
+
+    def order(
+        self,
+        mode: str,
+        *targets: str,
+        starts_ns: int | None = None,
+        ends_ns: int | None = None,
+        agencies: Sequence[str] = (AGENCY_NAME,),
+    ) -> str:
+        """Puts an order with a new LIID into force, by default from five minutes ago for an hour; returns the LIID."""
+        liid = f"LIID{next(_numbers):04d}"
+        starts = format_rfc3339(now_ns() - 300 * SECOND if starts_ns is None else starts_ns)
+        ends = format_rfc3339(now_ns() + 3600 * SECOND if ends_ns is None else ends_ns)
+        self.add(Order(liid, mode, targets, starts, ends, agencies))
+        return liid
+
+    def files(self, liid: str = "") -> list[Path]:
+        """The agency's capture files of an order, or of all."""
+        return sorted(path for path in self.evidence.rglob("*.pcapng") if path.name.startswith(liid))
+
+    def delivered(self, liid: str) -> list[Packet]:
+        """The packets that the agency has of an order, in its files' order."""
+        return [packet for path in self.files(liid) for packet in read(path)]
+
+    def account(self, liid: str) -> dict[str, Any]:
+        """The accounting of an order's only stream, checked to add up."""
+        streams = [s for w in self.status()["warrants"] if w["liid"] == liid for s in w["streams"]]
+        assert len(streams) == 1, f"{liid}: {len(streams)} streams"
+        stream = dict(streams[0])
+        parts = stream["delivered"] + sum(stream["lost"].values()) + stream["withheld"] + stream["in_flight"]
+        assert stream["matched"] == parts, f"{liid} does not add up: {stream}"
+        return stream
+
+    def settled(self, liid: str, timeout: float = 15) -> dict[str, Any]:
+        """Waits until all is delivered; the order's account then."""
+        self.wait_delivered(timeout)
+        return self.account(liid)
+
+    def verdict(self) -> dict[str, Any]:
+        """Ends the receiver and returns its verdict."""
+        self.stop(self.receiver)
+        self.receiver = None
+        found = json.loads((self.evidence / "verdict.json").read_text())
+        assert isinstance(found, dict)
+        return found
+
+    @contextlib.contextmanager
+    def wires(self, name: str = "", access_way: str = "in") -> Iterator[Wires]:
+        """Captures both ports of the box for the length of the block, and a little longer."""
+        stem = f"{name or 'wire'}{next(_numbers)}"
+        wires = Wires(self.folder / f"{stem}-access.pcap", self.folder / f"{stem}-core.pcap")
+        with (
+            Capture(self.lab, "isp", topology.ACCESS, wires.access, way=access_way),
+            Capture(self.lab, "isp", topology.CORE, wires.core, way="in"),
+        ):
+            yield wires
+
+    def pid_of_worker(self) -> int:
+        """The process that delivers to the agency."""
+        from lictl.lab import namespace
+
+        for pid in namespace.processes([self.lab.name("isp")]):
+            if b"lictl.delivery.worker" in (_proc(pid) or b""):
+                return pid
+        raise AssertionError("no delivery worker runs")
+
+
+def _proc(pid: int) -> bytes | None:
+    from pathlib import Path
+
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return None
+
+
+def wait_until(condition: Any, timeout: float = 10, what: str = "") -> None:
+    """Polls until the condition holds."""
+    limit = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < limit, f"not within {timeout:g} s: {what or condition}"
+        time.sleep(0.05)
+
+
+def make(lab: Lab, name: str) -> Rig:
+    """A rig of its own in a lab."""
+    return Rig(lab, name)
