@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""kill -9 in the middle of a transaction, and between transactions."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+from warrant_texts import NOW_NS
+
+from lictl.warrants.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lictl.warrants.model import WarrantFile
+
+HERE = Path(__file__).parent
+
+PROLOGUE = f"""
+import os, signal, sys
+from pathlib import Path
+sys.path[:0] = [{str(HERE)!r}, *{sys.path!r}]
+from warrant_texts import NOW_NS, build_text
+from lictl.warrants import slots
+from lictl.warrants.model import load
+from lictl.warrants.store import Store
+store = Store.open(Path(sys.argv[1]))
+def file(n):
+    return load(build_text({{"intercept.liid": f'"L{{n}}"'}}), NOW_NS)
+"""
+
+DIES_INSIDE = """
+at = sys.argv[2]
+original = getattr(slots, at)
+def dying(*arguments):
+    original(*arguments)
+    os.kill(os.getpid(), signal.SIGKILL)
+setattr(slots, at, dying)
+if at == "give_back":
+    store.revoke("W-1", NOW_NS)
+    store.release_slot("W-1")
+store.add_warrant(file(2), NOW_NS)
+"""
+
+ADDS_FOR_EVER = """
+n = 0
+while True:
+    added = store.add_warrant(file(n), NOW_NS)
+    print(added.id, flush=True)
+    if n % 3 == 2:
+        store.revoke(added.id, NOW_NS)
+        store.release_slot(added.id)
+        print("released", added.id, flush=True)
+    n += 1
+"""
+
+
+def check_consistent(store: Store) -> None:
+    """Every order has its deliveries; slots and their holders agree; no claim was given out twice."""
+    orders = store.list()
+    holding = {order.slot: int(order.id.removeprefix("W-")) for order in orders if not order.released}
+    with store._database.read() as connection:
+        slots = connection.execute(text("SELECT slot, generation, holder FROM slots")).all()
+        assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+        assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+    assert {row.slot: row.holder for row in slots if row.holder is not None} == holding
+    assert len({order.claim for order in orders}) == len(orders)
+    assert all(order.deliveries for order in orders)
+    for row in slots:
+        assert row.generation == max(order.generation for order in orders if order.slot == row.slot)
+
+
+@pytest.mark.parametrize("at", ["take", "hold", "give_back"])
+def test_kill_inside_a_transaction_leaves_nothing_of_it(
+    at: str, tmp_path: Path, store: Store, file_with: Callable[..., WarrantFile]
+) -> None:
+    """The process dies with rows written and not committed: on opening, the transaction never was."""
+    store.add_warrant(file_with({"intercept.liid": '"L1"'}), NOW_NS)
+    store.close()
+    path = tmp_path / "warrants.db"
+    done = subprocess.run([sys.executable, "-c", PROLOGUE + DIES_INSIDE, path, at], timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL
+    again = Store.open(path)
+    (only,) = again.list()
+    assert (only.liid, only.released) == ("L1", False)
+    assert only.state == ("revoked" if at == "give_back" else "active")
+    check_consistent(again)
+    again.add_warrant(file_with({"intercept.liid": '"L3"'}), NOW_NS)
+    check_consistent(again)
+    again.close()
+
+
+@pytest.mark.parametrize("lines", [1, 7, 20])
+def test_what_was_reported_is_there_after_a_kill(lines: int, tmp_path: Path, store: Store) -> None:
+    """A process that adds and releases without end dies at some moment: all it had reported holds, all of it fits."""
+    store.close()
+    path = tmp_path / "warrants.db"
+    with subprocess.Popen(
+        [sys.executable, "-c", PROLOGUE + ADDS_FOR_EVER, path], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        reported = [process.stdout.readline().strip() for _ in range(lines)]
+        time.sleep(0.003 * lines)
+        process.kill()
+        reported += process.stdout.read().split("\n")
+    again = Store.open(path)
+    orders = {order.id: order for order in again.list()}
+    for line in reported:
+        if line.startswith("released "):
+            assert orders[line.removeprefix("released ")].released
+        elif line:
+            assert line in orders
+    assert len(orders) >= 1
+    check_consistent(again)
+    again.close()
