@@ -280,31 +280,38 @@ static inline uint16_t fragment_units(const struct li_rec *rec)
 	return rec->frag == LI_FRAG_LATER ? 1 : 0;
 }
 
+/* The packet's own length behind `skip` octets; of what is synthesised where the record does not tell, so
+ * that readers still find the ports; 0 for a merged packet that is longer than the field can say. */
+static inline uint16_t length_field(const struct li_rec *rec, uint32_t synthesised, uint32_t skip)
+{
+	uint32_t len = rec->present & LI_HAS_LENGTH ? rec->l3_len : synthesised;
+
+	return len < skip || len - skip > LENGTH_FIELD_MAX ? 0 : (uint16_t)(len - skip);
+}
+
 static inline uint8_t *put_ipv4(uint8_t *at, const struct li_rec *rec)
 {
-	uint32_t len = rec->present & LI_HAS_LENGTH && rec->l3_len <= LENGTH_FIELD_MAX ? rec->l3_len : 0;
+	uint8_t *end;
 
 	memset(at, 0, 20);
 	at[0] = 0x45;
-	put_be16(at + 2, (uint16_t)len);
 	if (rec->frag != LI_FRAG_NONE)
 		put_be16(at + 6, IP_MORE_FRAGMENTS | fragment_units(rec));
 	at[9] = rec->proto;
 	memcpy(at + 12, rec->src, 4);
 	memcpy(at + 16, rec->dst, 4);
-	return put_transport(at + 20, rec, 20);
+	end = put_transport(at + 20, rec, 20);
+	put_be16(at + 2, length_field(rec, (uint32_t)(end - at), 0));
+	return end;
 }
 
 static inline uint8_t *put_ipv6(uint8_t *at, const struct li_rec *rec)
 {
-	uint32_t len = rec->present & LI_HAS_LENGTH && rec->l3_len >= 40 && rec->l3_len - 40 <= LENGTH_FIELD_MAX
-			       ? rec->l3_len - 40
-			       : 0;
 	uint32_t network_len = 40;
+	uint8_t *end;
 
 	memset(at, 0, 48);
 	at[0] = 6 << 4;
-	put_be16(at + 4, (uint16_t)len);
 	memcpy(at + 8, rec->src, 16);
 	memcpy(at + 24, rec->dst, 16);
 	if (rec->frag == LI_FRAG_NONE) {
@@ -315,7 +322,9 @@ static inline uint8_t *put_ipv6(uint8_t *at, const struct li_rec *rec)
 		put_be16(at + 42, (uint16_t)(fragment_units(rec) << 3 | IPV6_MORE_FRAGMENTS));
 		network_len = 48;
 	}
-	return put_transport(at + network_len, rec, network_len);
+	end = put_transport(at + network_len, rec, network_len);
+	put_be16(at + 4, length_field(rec, (uint32_t)(end - at), 40));
+	return end;
 }
 
 /* Returns the length; never more than the packet itself had. */

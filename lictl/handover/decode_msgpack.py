@@ -28,10 +28,9 @@ def decode_msgpack(stream: BinaryIO) -> Iterator[Item]:
         max_buffer_size=MAX_ITEM, max_array_len=64, max_map_len=64, max_str_len=4096, max_bin_len=1 << 17,
         max_ext_len=0, strict_map_key=True,
     )  # fmt: skip
-    number = fed = 0
+    number = 0
     opened = False
     while chunk := stream.read(_CHUNK):
-        fed += len(chunk)
         try:
             unpacker.feed(chunk)
             for value in unpacker:
@@ -45,8 +44,15 @@ def decode_msgpack(stream: BinaryIO) -> Iterator[Item]:
             raise
         except (ValueError, TypeError, msgpack.UnpackException, UnicodeDecodeError, RecursionError) as error:
             raise DecodeError(f"object {number}: {error or type(error).__name__}") from None
-    if unpacker.tell() != fed:
+    if _unfinished(unpacker):
         raise DecodeError(f"ends inside object {number + 1}")
+
+
+def _unfinished(unpacker: msgpack.Unpacker) -> bool:
+    try:
+        return bool(unpacker.read_bytes(1))
+    except ValueError:  # it refuses in the middle of an object
+        return True
 
 
 def _item(value: object) -> Item:
