@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LINKTYPE_ETHERNET = 1
 LINKTYPE_RAW = 101
+# An agency's options hold for its orders of both modes; that of the other mode changes nothing.
+OPTIONS = {"link": ("ethernet", "raw")}
 GAP_INTERFACE = "lictl-gaps"
 _ROOM = 16384
 _STATISTICS = struct.Struct("<IIIII")
@@ -34,6 +36,7 @@ class _Pcapng(NativeEncoder):
 
     def __init__(self, info: StreamInfo) -> None:
         super().__init__(info)
+        self._options = check_options(info.options, OPTIONS)
         self._gap_number = -1
         self._gap_lost = 0
 
@@ -85,8 +88,7 @@ class PcapngContent(_Pcapng, ContentEncoder):
 
     def __init__(self, info: StreamInfo) -> None:
         super().__init__(info)
-        link = check_options(info.options, {"link": ("ethernet", "raw")})["link"]
-        self._link_type = LINKTYPE_RAW if link == "raw" else LINKTYPE_ETHERNET
+        self._link_type = LINKTYPE_RAW if self._options["link"] == "raw" else LINKTYPE_ETHERNET
 
     def _write(self, batch: Batch, selection: Selection, start: int, out: Any, room: int, done: Any) -> int:
         return int(
@@ -102,10 +104,6 @@ class PcapngHeaders(_Pcapng, HeadersEncoder):
 
     _what = "synthesised headers"
     _link_type = LINKTYPE_RAW
-
-    def __init__(self, info: StreamInfo) -> None:
-        super().__init__(info)
-        check_options(info.options, {})
 
     def _write(self, batch: Batch, selection: Selection, start: int, out: Any, room: int, done: Any) -> int:
         return int(

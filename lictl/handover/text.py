@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from lictl.probe.batch import Batch, Selection
 
 VERSION = 1
+# An agency's options hold for its orders of both modes; that of the other mode changes nothing.
+OPTIONS = {"encoding": ("hex", "ascii")}
 
 
 def escape(text: str) -> str:
@@ -35,6 +37,10 @@ class _Text(NativeEncoder):
     name = "text"
     suffix = "txt"
     _encoding = ""
+
+    def __init__(self, info: StreamInfo) -> None:
+        super().__init__(info)
+        self._options = check_options(info.options, OPTIONS)
 
     def _begin(self) -> bytes:
         info = self._info
@@ -60,7 +66,7 @@ class TextContent(_Text, ContentEncoder):
 
     def __init__(self, info: StreamInfo) -> None:
         super().__init__(info)
-        self._encoding = check_options(info.options, {"encoding": ("hex", "ascii")})["encoding"]
+        self._encoding = self._options["encoding"]
         self._ascii = int(self._encoding == "ascii")
 
     def _write(self, batch: Batch, selection: Selection, start: int, out: Any, room: int, done: Any) -> int:
@@ -74,10 +80,6 @@ class TextContent(_Text, ContentEncoder):
 
 class TextHeaders(_Text, HeadersEncoder):
     """The record's proven fields under tags."""
-
-    def __init__(self, info: StreamInfo) -> None:
-        super().__init__(info)
-        check_options(info.options, {})
 
     def _write(self, batch: Batch, selection: Selection, start: int, out: Any, room: int, done: Any) -> int:
         return int(

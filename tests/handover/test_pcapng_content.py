@@ -222,6 +222,13 @@ def test_an_liid_that_no_format_could_carry_is_refused(liid: str) -> None:
         info("content", liid=liid)
 
 
+def test_an_agencys_option_holds_for_its_orders_of_both_modes() -> None:
+    """An option of content changes nothing of a headers stream."""
+    for form, options in (("pcapng", {"link": "ethernet"}), ("text", {"encoding": "ascii"})):
+        plain = handover.encoder(form, info("headers")).opening()
+        assert handover.encoder(form, info("headers", options)).opening() == plain
+
+
 def test_unknown_options_are_refused() -> None:
     """With the options there are."""
     with pytest.raises(UsageError, match="link"):
@@ -229,6 +236,6 @@ def test_unknown_options_are_refused() -> None:
     with pytest.raises(UsageError, match="ethernet, raw"):
         handover.encoder("pcapng", info("content", {"link": "token-ring"}))
     with pytest.raises(UsageError, match="none"):
-        handover.encoder("pcapng", info("headers", {"link": "raw"}))
+        handover.encoder("msgpack", info("headers", {"link": "raw"}))
     with pytest.raises(UsageError, match="msgpack, pcapng, text"):
         handover.encoder("pdf", info("headers"))
