@@ -20,7 +20,7 @@ Name = Annotated[str, typer.Argument(help="The order's id or its LIID.")]
 
 @app.command("add", epilog="Example: lictl warrant add order.toml")
 def add(
-    file: Annotated[Path, typer.Argument(help="Warrant file (TOML); docs/formats/warrant.md describes it.")],
+    file: Annotated[Path, typer.Argument(help="Warrant file (TOML); docs/warrant-file.md describes it.")],
     home: state.HomeOption = None,
     as_json: state.JsonOption = False,
 ) -> None:
