@@ -201,6 +201,16 @@ class Lab:
         index = self.ifindex(host, interface)
         self._route(host, lambda route: route.link("set", index=index, state="up" if up else "down"))
 
+    def restore_link(self, host: str, interface: str) -> None:
+        """Takes an interface up again, with routes, neighbours and IPv6 addresses that it lost by going down."""
+        self.set_link(host, interface, up=True)
+        self._route(host, functools.partial(self._configure, host))
+
+    def passes(self, host: str) -> bool:
+        """True where a packet of the host gets to the server and back, over IPv4 and IPv6."""
+        addresses = (topology.SERVER.v4, topology.SERVER.v6)
+        return all(not self.run(host, ["ping", "-c", "1", "-W", "0.2", a], check=False).returncode for a in addresses)
+
     # ---- building ----
 
     def _route(self, host: str, action: Callable[[IPRoute], object]) -> None:
@@ -246,16 +256,16 @@ class Lab:
         for port in topology.ports(host):
             index = socket.if_nametoindex(port.name)
             if port.v4:
-                route.addr("add", index=index, address=port.v4, prefixlen=24)
-                route.addr("add", index=index, address=port.v6, prefixlen=64, flags=_NODAD)
+                route.addr("replace", index=index, address=port.v4, prefixlen=24)
+                route.addr("replace", index=index, address=port.v6, prefixlen=64, flags=_NODAD)
             route.link("set", index=index, state="up")
         if gateway := topology.GATEWAYS.get(host):
-            route.route("add", dst="default", gateway=gateway.v4)
-            route.route("add", dst="default", gateway=gateway.v6, family=socket.AF_INET6)
+            route.route("replace", dst="default", gateway=gateway.v4)
+            route.route("replace", dst="default", gateway=gateway.v6, family=socket.AF_INET6)
         for own, other in topology.neighbours(host) if self.static_neighbours else ():
             index = socket.if_nametoindex(own.name)
             for address in (other.v4, other.v6):
-                route.neigh("add", dst=address, lladdr=other.mac, ifindex=index, state=_PERMANENT)
+                route.neigh("replace", dst=address, lladdr=other.mac, ifindex=index, state=_PERMANENT)
 
     def _settle(self) -> None:
         """Waits until packets pass: a bridge port forwards a moment after its link is up."""

@@ -8,12 +8,13 @@ import itertools
 import json
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from e2e_wire import taken
 
 from lictl.home import Home
-from lictl.lab import topology
+from lictl.lab import namespace, topology
 from lictl.lab.capture import Capture, Packet, read
 from lictl.lab.site import AGENCY_NAME, Order, Site
 from lictl.service.client import Client
@@ -21,9 +22,7 @@ from lictl.times import format_rfc3339, now_ns
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
-    from lictl.lab.lab import Lab
     from lictl.lab.topology import Port
 
 SECOND = 1_000_000_000
@@ -114,22 +113,14 @@ class Rig(Site):
         ):
             yield wires
 
-    def pid_of_worker(self) -> int:
-        """The process that delivers to the agency."""
-        from lictl.lab import namespace
-
+    def pid_of_worker(self, missing: int | None = None) -> int:
+        """The process that delivers to the agency; ``missing``, or an error, if there is none."""
         for pid in namespace.processes([self.lab.name("isp")]):
-            if b"lictl.delivery.worker" in (_proc(pid) or b""):
-                return pid
-        raise AssertionError("no delivery worker runs")
-
-
-def _proc(pid: int) -> bytes | None:
-    from pathlib import Path
-
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    return None
+            with contextlib.suppress(OSError):
+                if b"lictl.delivery.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    return pid
+        assert missing is not None, "no delivery worker runs"
+        return missing
 
 
 def wait_until(condition: Any, timeout: float = 10, what: str = "") -> None:
@@ -138,8 +129,3 @@ def wait_until(condition: Any, timeout: float = 10, what: str = "") -> None:
     while not condition():
         assert time.monotonic() < limit, f"not within {timeout:g} s: {what or condition}"
         time.sleep(0.05)
-
-
-def make(lab: Lab, name: str) -> Rig:
-    """A rig of its own in a lab."""
-    return Rig(lab, name)

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Promise 9: subscribers' packets pass unchanged and in order, whatever happens to the daemon."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from e2e_load import Load, numbers
+from e2e_wire import frames
+
+from lictl.lab import topology, traffic
+from lictl.lab.capture import Capture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from e2e_rig import Rig
+
+pytestmark = [pytest.mark.kernel, pytest.mark.net]
+
+SUB1, SERVER = topology.SUB["sub1"], topology.SERVER
+TARGETS = (f"ip:{SUB1.v4}", f"ip:{SUB1.v6}")
+WORD = "sub1quiet0quiet0"
+
+
+def hang(rig: Rig) -> None:
+    """The daemon stands still for a while."""
+    assert rig.daemon is not None
+    os.kill(rig.daemon.pid, signal.SIGSTOP)
+    time.sleep(1)
+    os.kill(rig.daemon.pid, signal.SIGCONT)
+
+
+def die(rig: Rig) -> None:
+    """The daemon is killed and started again."""
+    assert rig.daemon is not None
+    rig.daemon.kill()
+    rig.daemon.wait()
+    time.sleep(0.3)
+    rig.start_daemon()
+
+
+def orders(rig: Rig) -> None:
+    """Orders come and go."""
+    for _ in range(2):
+        rig.revoke(rig.order("content", *TARGETS))
+
+
+@pytest.mark.parametrize("event", [hang, die, orders])
+def test_packets_through_the_box_during(fresh: Rig, event: Callable[[Rig], None]) -> None:
+    """Numbered packets, pings and a download pass the box meanwhile: none lost, changed or out of order."""
+    rig = fresh.up()
+    rig.order("content", *TARGETS)
+    ping = rig.lab.start("sub1", traffic.ping(WORD, 400, ipv6=True, interval_s=0.005), stdout=subprocess.PIPE)
+    fetch = rig.lab.start("sub1", traffic.http(WORD, 30_000_000))
+    server = Capture(rig.lab, "server", "eth0", rig.folder / "server.pcap", "udp port 9", way="in")
+    with server, Load(rig.lab, per_second=1000) as load:
+        event(rig)
+        assert fetch.wait(timeout=60) == 0
+        output, _ = ping.communicate(timeout=60)
+    assert b" 0% packet loss" in output, output.decode()[-300:]
+    arrived = numbers(frames(server.path, lambda frame: True))
+    assert arrived == list(range(load.offered))
+    assert [len(packet.data) for packet in frames(server.path, lambda frame: True)] == [14 + 20 + 8 + 64] * load.offered
+
+
+def test_attach_and_detach_under_load(fresh: Rig) -> None:
+    """Attaching and detaching while a download and pings run: the download is whole, the pings keep their order."""
+    rig = fresh
+    rig.init()
+    ping = rig.lab.start("sub1", traffic.ping(WORD, 600, interval_s=0.005), stdout=subprocess.PIPE)
+    fetch = rig.lab.start("sub1", traffic.http(WORD, 50_000_000))
+    rig.start_daemon()
+    assert rig.stop(rig.daemon) == 0
+    assert fetch.wait(timeout=60) == 0
+    output, _ = ping.communicate(timeout=60)
+    assert b" 0% packet loss" in output, output.decode()[-300:]
+    answers = [int(number) for number in re.findall(rb"icmp_seq=(\d+)", output)]
+    assert answers == list(range(1, 601))
+
+
+def test_without_an_order_nothing_is_taken(fresh: Rig) -> None:
+    """An attached program without orders passes everything and records nothing."""
+    rig = fresh.up()
+    rig.lab.run("sub1", traffic.http(WORD, 100_000))
+    report = rig.status()
+    assert report["warrants"] == []
+    assert all(ring["waiting"] == 0 and ring["consumed"] == 0 for ring in report["rings"])
+    assert rig.files() == []
