@@ -47,6 +47,8 @@ ISP_ACCESS = Port("isp", ACCESS, "02:00:00:00:00:01", "203.0.113.1", "2001:db8:7
 ISP_CORE = Port("isp", CORE, "02:00:00:00:00:02", "198.51.100.1", "2001:db8:80::1")
 ISP_MGMT = Port("isp", MGMT, "02:00:00:00:00:03", "192.0.2.1", "2001:db8:aa::1")
 SERVER = Port("server", "eth0", "02:00:00:00:02:01", "198.51.100.80", "2001:db8:80::80")
+# Addresses behind the server's wire that nobody answers for: what is sent there passes the box and draws no reply.
+SINK = Port("server", "eth0", SERVER.mac, "198.51.100.99", "2001:db8:80::99")
 AGENCY = Port("agency", "eth0", "02:00:00:00:03:01", "192.0.2.200", "2001:db8:aa::200")
 SUB = {
     f"sub{n}": Port(f"sub{n}", "eth0", f"02:00:00:00:01:0{n}", f"203.0.113.1{n}", f"2001:db8:7::1{n}")
@@ -65,6 +67,7 @@ GATEWAYS = {**dict.fromkeys(SUBSCRIBERS, ISP_ACCESS), "server": ISP_CORE, "agenc
 NEIGHBOURS: tuple[tuple[Port, Port], ...] = (
     *((SUB[name], ISP_ACCESS) for name in SUBSCRIBERS),
     (SERVER, ISP_CORE),
+    (SINK, ISP_CORE),
     (AGENCY, ISP_MGMT),
 )
 

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from lictl.lab.capture import Packet
     from lictl.lab.lab import Lab
 
-SUB1, SERVER = topology.SUB["sub1"], topology.SERVER
+SUB1, SINK = topology.SUB["sub1"], topology.SINK
 _HEADERS = 14 + 20 + 8
 
 
 def numbered(number: int, size: int = 64) -> bytes:
-    """A frame of sub1 to the server whose payload begins with its number."""
+    """A frame of sub1, to an address that does not answer, whose payload begins with its number."""
     payload = struct.pack("!Q", number).ljust(size, b"#")
-    return f.eth(f.ipv4(SUB1.v4, SERVER.v4, f.udp(4000, 9, payload)), dst=topology.ISP_ACCESS.mac, src=SUB1.mac)
+    return f.eth(f.ipv4(SUB1.v4, SINK.v4, f.udp(4000, 9, payload)), dst=topology.ISP_ACCESS.mac, src=SUB1.mac)
 
 
 def numbers(packets: Iterable[Packet]) -> list[int]:

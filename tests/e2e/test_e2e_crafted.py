@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.kernel, pytest.mark.net]
 
 MTU = 9000
-SUB1, SUB2, SERVER = topology.SUB["sub1"], topology.SUB["sub2"], topology.SERVER
+SUB1, SUB2, SERVER = topology.SUB["sub1"], topology.SUB["sub2"], topology.SINK
 WORD = b"sub1craft0craft0"
 BIG = WORD * 540  # 8,640 bytes
 
 
 def up(payload: bytes = f.udp(4000, 9, WORD)) -> f.Layer:
-    """A packet of sub1 to the server."""
+    """A packet of sub1 to an address that does not answer."""
     return f.ipv4(SUB1.v4, SERVER.v4, payload)
 
 
