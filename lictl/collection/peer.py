@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from lictl.delivery import wire
-from lictl.delivery.blocks import HEADER_BYTES, BlockError, check_payload, parse_header
+from lictl.delivery.blocks import HEADER_BYTES, BlockError, check_payload, header_key, parse_header
 from lictl.delivery.wire import Frame, FrameType, ProtocolError
 
 if TYPE_CHECKING:
@@ -56,6 +56,7 @@ class Peer:
         self._receiver = receiver
         self._parser = wire.FrameParser(_BEFORE, _HELLO_BUFFER)
         self._first = 0
+        self._key = 0
         self._unsent = b""
         self._received = 0
         self._dirty = False
@@ -137,6 +138,7 @@ class Peer:
         with self._receiver.lock, _disk():
             self.file = self._receiver.store.open(hello)
         self._first = hello.first
+        self._key = header_key(hello.spool)
         self._receiver.own(self, self.file)
         self._parser.allow(_AFTER, _BLOCK_BUFFER)
         self._send(wire.welcome_frame(max(common), self.file.durable))
@@ -145,7 +147,7 @@ class Peer:
         file = self.file
         if file is None:
             raise ProtocolError("A block came before HELLO.")
-        header = parse_header(body)
+        header = parse_header(self._key, body)
         payload = body[HEADER_BYTES:]
         check_payload(header, payload)
         with self._receiver.lock, _disk():

@@ -89,7 +89,17 @@ class Header(NamedTuple):
         return self.last_sequence - self.records - self.lost
 
 
+def header_key(spool_id: str) -> int:
+    """What header checksums of a spool begin with.
+
+    Intercepted content is under the control of the person intercepted, and may hold bytes made to look like blocks.
+    Without the spool's random identity nobody can make a header that passes, wherever a search for blocks begins.
+    """
+    return crc32c(spool_id.encode())
+
+
 def pack_header(
+    key: int,
     kind: int,
     flags: int,
     payload: Buffer,
@@ -99,14 +109,15 @@ def pack_header(
     """The 96 header bytes.
 
     Args:
+        key: see `header_key`.
         numbers: records, block, first_sequence, last_sequence, lost, first_ns, last_ns, total_records, total_lost.
     """
     head = _HEADER.pack(MAGIC, VERSION, kind, flags, len(payload), trailer_len, crc32c(payload), *numbers)
-    return head + _CHECK.pack(crc32c(head), 0)
+    return head + _CHECK.pack(crc32c(head, key), 0)
 
 
-def parse_header(data: Buffer, offset: int = 0) -> Header:
-    """Reads and checks the 96 bytes at `offset`.
+def parse_header(key: int, data: Buffer, offset: int = 0) -> Header:
+    """Reads and checks the 96 bytes at `offset`; `key` as in `header_key`.
 
     Raises:
         BlockError: they are not an intact header of this version.
@@ -117,7 +128,7 @@ def parse_header(data: Buffer, offset: int = 0) -> Header:
     crc, zero = _CHECK.unpack_from(data, offset + _CHECKED_BYTES)
     if header.magic != MAGIC:
         raise BlockError("A block does not begin with LIB1.")
-    if crc != crc32c(memoryview(data)[offset : offset + _CHECKED_BYTES]) or zero:
+    if crc != crc32c(memoryview(data)[offset : offset + _CHECKED_BYTES], key) or zero:
         raise BlockError("A block header's checksum does not hold.")
     if header.version != VERSION:
         raise BlockError(f"Block version {header.version} is not known here.", "Use the same lictl version.")

@@ -19,7 +19,6 @@ from lictl.delivery.blocks import BlockKind
 from lictl.delivery.config import LinkState, StreamConfig, WorkerOptions
 from lictl.delivery.cursor import Cursor, CursorFile
 from lictl.delivery.reader import Damaged, Place, SpoolReader
-from lictl.delivery.spool import ID_FILE
 from lictl.delivery.wire import FrameType, ProtocolError
 from lictl.times import now_ns
 
@@ -73,9 +72,9 @@ class Link:
         self._addresses = addresses
         self._selector = selector
         self._options = options
+        self._reader = SpoolReader(self._folder)
         self._cursor_file = CursorFile(self._folder)
         self._cursor = self._cursor_file.read()
-        self._reader = SpoolReader(self._folder, self._cursor.block + 1)
         self._sock: socket.socket | None = None
         self._parser = wire.FrameParser(_ANSWERS, 4096)
         self._mask = 0
@@ -175,7 +174,7 @@ class Link:
         hello = wire.Hello(
             liid=stream.liid,
             stream=stream.name,
-            spool=(self._folder / ID_FILE).read_text(encoding="ascii"),
+            spool=self._reader.spool_id,
             format=stream.format,
             suffix=stream.suffix,
             mode=stream.mode,

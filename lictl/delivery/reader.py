@@ -7,8 +7,16 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from lictl.delivery.blocks import FLAG_RESTART, HEADER_BYTES, BlockError, Header, check_payload, parse_header
-from lictl.delivery.segments import find_block, intact_block, list_segments, segment_name
+from lictl.delivery.blocks import (
+    FLAG_RESTART,
+    HEADER_BYTES,
+    BlockError,
+    Header,
+    check_payload,
+    header_key,
+    parse_header,
+)
+from lictl.delivery.segments import find_block, intact_block, list_segments, read_id, segment_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,10 +54,19 @@ class SpoolReader:
     Args:
         folder: the spool's.
         from_block: where to begin; the first one there is, if that one is gone.
+
+    Attributes:
+        spool_id: of the spool.
+
+    Raises:
+        OSError: there is no spool in the folder.
+        IntegrityError: its identity is damaged.
     """
 
     def __init__(self, folder: Path, from_block: int = 1) -> None:
         self._folder = folder
+        self.spool_id = read_id(folder)
+        self._key = header_key(self.spool_id)
         self._fd = -1
         self._segment = 0
         self._offset = 0
@@ -94,7 +111,7 @@ class SpoolReader:
         header = None
         if self._fd >= 0:
             with contextlib.suppress(BlockError):
-                header = parse_header(os.pread(self._fd, HEADER_BYTES, self._offset))
+                header = parse_header(self._key, os.pread(self._fd, HEADER_BYTES, self._offset))
         if header is None or header.block != block:
             self._next = max(self._next, block + 1)
             return None
@@ -108,7 +125,7 @@ class SpoolReader:
             at = 0
             while len(data) - at >= HEADER_BYTES:
                 try:
-                    header = parse_header(data, at)
+                    header = parse_header(self._key, data, at)
                 except BlockError:
                     return
                 if header.block >= self._next:
@@ -168,17 +185,17 @@ class SpoolReader:
         return True
 
     def _parse(self, length: int, found: list[Stored | Damaged]) -> None:
-        """Appends the intact blocks among the next `length` bytes; grows to a whole block where one is larger."""
-        data = os.pread(self._fd, length, self._offset)
+        """Appends the intact blocks among the next `length` bytes; a large block is read alone, and whole."""
         with contextlib.suppress(BlockError):
-            header = parse_header(data)
-            if header.stored_bytes > len(data):
-                data = os.pread(self._fd, header.stored_bytes, self._offset)
+            size = parse_header(self._key, os.pread(self._fd, HEADER_BYTES, self._offset)).stored_bytes
+            if size > length // 2:
+                length = size
+        data = os.pread(self._fd, length, self._offset)
         view = memoryview(data)
         at = 0
         while len(data) - at >= HEADER_BYTES:
             try:
-                header = parse_header(data, at)
+                header = parse_header(self._key, data, at)
             except BlockError:
                 self._skip_to_intact(found)
                 return
@@ -208,7 +225,7 @@ class SpoolReader:
     def _still_bad(self, header: Header) -> bool:
         """Reads the block once more: a writer may just have taken a partial one back."""
         data = os.pread(self._fd, header.stored_bytes, self._offset)
-        return intact_block(data, 0) is None and len(data) == header.stored_bytes
+        return intact_block(self._key, data, 0) is None and len(data) == header.stored_bytes
 
     def _skip_to_intact(self, found: list[Stored | Damaged]) -> None:
         """At bytes that are no header: goes on at the next intact block of this segment, if there is one."""
@@ -216,9 +233,9 @@ class SpoolReader:
             return
         size = os.fstat(self._fd).st_size
         data = os.pread(self._fd, size - self._offset, self._offset)
-        at = find_block(data, 0, self._next - 1)
+        at = find_block(self._key, data, 0, self._next - 1)
         if at:
-            header = parse_header(data, at)
+            header = parse_header(self._key, data, at)
             self._offset += at
             self._missing_before(header, Place(self._segment, self._offset), found)
 
@@ -230,7 +247,7 @@ class SpoolReader:
                 return True
         with contextlib.suppress(FileNotFoundError, BlockError):
             with (self._folder / segment_name(following)).open("rb") as file:
-                header = parse_header(file.read(HEADER_BYTES))
+                header = parse_header(self._key, file.read(HEADER_BYTES))
             self._missing_before(header, Place(self._segment, self._offset), found)
         return False
 

@@ -48,10 +48,11 @@ class Recovered:
     jump: bool = False
 
 
-def recover(folder: Path, marks: Marks | None, boot_id: bytes, acknowledged: int) -> Recovered:
+def recover(folder: Path, key: int, marks: Marks | None, boot_id: bytes, acknowledged: int) -> Recovered:
     """Repairs the end of the spool in `folder` and says where to continue.
 
     Args:
+        key: of the spool's block headers.
         marks: what the marks file holds.
         boot_id: of the running kernel.
         acknowledged: the last block that the agency confirmed.
@@ -61,7 +62,7 @@ def recover(folder: Path, marks: Marks | None, boot_id: bytes, acknowledged: int
     suspicious = False
     for first in reversed(firsts):
         path = folder / segment_name(first)
-        scan = _cut(path, first, found)
+        scan = _cut(path, key, first, found)
         suspicious = suspicious or scan.suspicious
         found.damages.extend((first, damage) for damage in scan.damages)
         if scan.last is not None:
@@ -76,9 +77,9 @@ def recover(folder: Path, marks: Marks | None, boot_id: bytes, acknowledged: int
     return found
 
 
-def _cut(path: Path, first: int, found: Recovered) -> Scan:
+def _cut(path: Path, key: int, first: int, found: Recovered) -> Scan:
     data = path.read_bytes()
-    scan = scan_segment(data, first)
+    scan = scan_segment(key, data, first)
     if scan.last is not None and scan.end < len(data):
         found.cut_bytes += len(data) - scan.end
         os.truncate(path, scan.end)

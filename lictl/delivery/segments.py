@@ -17,11 +17,28 @@ from lictl.delivery.blocks import (
     parse_header,
     parse_trailer,
 )
+from lictl.errors import IntegrityError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+ID_FILE = "id"
+ID_LENGTH = 32
+_ID = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"(\d{20})\.seg")
+
+
+def read_id(folder: Path) -> str:
+    """The identity of a spool: 32 hex digits.
+
+    Raises:
+        FileNotFoundError: there is none yet.
+        IntegrityError: the file is damaged.
+    """
+    text = (folder / ID_FILE).read_text(encoding="ascii", errors="replace")
+    if not _ID.fullmatch(text):
+        raise IntegrityError(f"The file '{ID_FILE}' of the spool {folder} is damaged.", "Restore that file.")
+    return text
 
 
 def segment_name(first_block: int) -> str:
@@ -61,10 +78,10 @@ class Scan:
     suspicious: bool = False
 
 
-def intact_block(data: bytes | memoryview, offset: int) -> Header | None:
+def intact_block(key: int, data: bytes | memoryview, offset: int) -> Header | None:
     """The header at `offset` when header and payload are whole and their checksums hold, else None."""
     try:
-        header = parse_header(data, offset)
+        header = parse_header(key, data, offset)
         body = offset + HEADER_BYTES
         if offset + header.stored_bytes > len(data):
             return None
@@ -74,32 +91,17 @@ def intact_block(data: bytes | memoryview, offset: int) -> Header | None:
     return header
 
 
-def find_block(data: bytes, offset: int, above: int) -> int | None:
-    """Offset of the first intact block from `offset` on whose number is higher than `above`.
-
-    Intercepted content can hold bytes that look like a block. So one counts only when another block or the end of
-    the data follows directly, which bytes inside a payload cannot arrange.
-    """
+def find_block(key: int, data: bytes, offset: int, above: int) -> int | None:
+    """Offset of the first intact block from `offset` on whose number is higher than `above`."""
     while (offset := data.find(MAGIC, offset)) >= 0:
-        header = intact_block(data, offset)
-        if header is not None and header.block > above and _block_follows(data, offset + header.stored_bytes):
+        header = intact_block(key, data, offset)
+        if header is not None and header.block > above:
             return offset
         offset += 1
     return None
 
 
-def _block_follows(data: bytes, offset: int) -> bool:
-    rest = data[offset : offset + HEADER_BYTES]
-    if len(rest) < HEADER_BYTES:
-        return rest[: len(MAGIC)] == MAGIC[: len(rest)]
-    try:
-        parse_header(rest)
-    except BlockError:
-        return False
-    return True
-
-
-def scan_segment(data: bytes, first_block: int) -> Scan:
+def scan_segment(key: int, data: bytes, first_block: int) -> Scan:
     """Checks every block of a segment's content.
 
     A bad block with an intact one behind it is damage in the middle: it stays where it is and is reported. Bad bytes
@@ -109,11 +111,11 @@ def scan_segment(data: bytes, first_block: int) -> Scan:
     offset = 0
     number = first_block - 1
     while offset < len(data):
-        header = intact_block(data, offset)
+        header = intact_block(key, data, offset)
         if header is None or header.block <= number:
-            later = find_block(data, offset + 1, number)
+            later = find_block(key, data, offset + 1, number)
             if later is None:
-                scan.suspicious = _may_have_been_complete(data, offset)
+                scan.suspicious = _may_have_been_complete(key, data, offset)
                 break
             scan.damages.append(Damage(offset, later))
             offset = later
@@ -130,12 +132,12 @@ def scan_segment(data: bytes, first_block: int) -> Scan:
     return scan
 
 
-def _may_have_been_complete(data: bytes, offset: int) -> bool:
+def _may_have_been_complete(key: int, data: bytes, offset: int) -> bool:
     """False only for a write that stopped short: its block's end lies behind the end of the file."""
     if len(data) - offset < HEADER_BYTES:
         return False
     try:
-        header = parse_header(data, offset)
+        header = parse_header(key, data, offset)
     except BlockError:
         return True
     return offset + header.stored_bytes <= len(data)

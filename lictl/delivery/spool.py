@@ -21,15 +21,17 @@ from lictl.delivery.blocks import (
     MAX_PAYLOAD,
     MAX_TRAILER,
     BlockKind,
+    header_key,
     pack_header,
     pack_trailer,
 )
 from lictl.delivery.cursor import Cursor, CursorFile
 from lictl.delivery.marks import BLOCK_STEP, SEQUENCE_STEP, Marks, MarksFile
 from lictl.delivery.recovery import Recovered, recover
+from lictl.delivery.segments import ID_FILE, ID_LENGTH, list_segments, read_id
 from lictl.delivery.syncer import SYNCER
 from lictl.delivery.writer import Owner, SegmentWriter, own
-from lictl.errors import MachineError, UnavailableError
+from lictl.errors import IntegrityError, MachineError, UnavailableError
 from lictl.times import now_ns
 
 if TYPE_CHECKING:
@@ -40,8 +42,6 @@ if TYPE_CHECKING:
 FsyncPolicy = Literal["interval", "always", "never"]
 SEGMENT_BYTES = 64 << 20
 MIN_QUOTA = 1 << 16
-ID_FILE = "id"
-ID_LENGTH = 32
 MAX_POSITION = MAX_TRAILER - 4
 LOCK_FILE = "writer.lock"
 
@@ -128,7 +128,7 @@ class Spool:
         self._durable = fsync != "never"
         self._lock = threading.RLock()
         self._sync_lock = threading.Lock()  # taken before _lock, never behind it
-        self._writer = SegmentWriter(folder, min(segment_bytes, quota_bytes // 4), owner)
+        self._writer = SegmentWriter(folder, min(segment_bytes, quota_bytes // 4), owner, durable=self._durable)
         self._block = 0
         self._sequence = 0
         self._records = 0
@@ -169,6 +169,7 @@ class Spool:
 
         Raises:
             UnavailableError: another process appends to it.
+            IntegrityError: its identity is damaged.
             MachineError: the folder cannot be used.
         """
         owner = None if owner_uid is None else (owner_uid, owner_uid if owner_gid is None else owner_gid)
@@ -204,22 +205,26 @@ class Spool:
             raise UnavailableError(
                 f"Another process writes to the spool {self.folder}.", "Stop the other daemon first."
             ) from None
+        self.spool_id = self._read_id()
+        self._key = header_key(self.spool_id)
         self._marks_file = MarksFile(self.folder)
         self._files.callback(self._marks_file.close)
         self._cursor_file = CursorFile(self.folder)
         self._files.callback(self._cursor_file.close)
         for fd in (self._folder_fd, lock_fd, self._marks_file.fd, self._cursor_file.fd):
             own(fd, self._owner)
-        self.spool_id = self._read_id()
         if made and self._durable:
+            os.fsync(self._folder_fd)
             _sync_folder(self.folder.parent)
 
     def _read_id(self) -> str:
         path = self.folder / ID_FILE
         with contextlib.suppress(FileNotFoundError):
-            text = path.read_text(encoding="ascii", errors="replace")
-            if len(text) == ID_LENGTH:
-                return text
+            return read_id(self.folder)
+        if list_segments(self.folder):
+            raise IntegrityError(
+                f"The spool {self.folder} has data but its file '{ID_FILE}' is gone.", "Restore that file."
+            )
         text = secrets.token_hex(ID_LENGTH // 2)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         try:
@@ -231,7 +236,7 @@ class Spool:
         return text
 
     def _recover(self, boot_id: bytes) -> None:
-        found = recover(self.folder, self._marks_file.read(), boot_id, self.acknowledged)
+        found = recover(self.folder, self._key, self._marks_file.read(), boot_id, self.acknowledged)
         self._writer.resume(found.segments, append=not found.jump)
         if self._durable:
             self._writer.flush_all()
@@ -353,7 +358,7 @@ class Spool:
             self._make_room(size)
         block = self._block + 1
         numbers = (records, block, first, last, lost, first_ns, last_ns, self._records + records, self._lost + lost)
-        head = pack_header(kind, flags, payload, len(trailer), numbers)
+        head = pack_header(self._key, kind, flags, payload, len(trailer), numbers)
         try:
             if block >= self._marks.block or last >= self._marks.sequence:
                 self._reserve(block, last)

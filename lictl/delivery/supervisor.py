@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 _RESTART_MIN_S = 0.1
 _RESTART_MAX_S = 5.0
 _STEADY_S = 10.0
-_KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "LICTL_CLOCK_OFFSET_NS", "COVERAGE_PROCESS_START")
+_KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ")
+_KEPT_PREFIX = "LICTL_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,11 @@ class AgencyWorker:
             self._monitor.join(timeout_s)
 
     def _spawn(self) -> None:
-        environment = {name: os.environ[name] for name in _KEPT_ENVIRONMENT if name in os.environ}
+        environment = {
+            name: value
+            for name, value in os.environ.items()
+            if name in _KEPT_ENVIRONMENT or name.startswith(_KEPT_PREFIX)
+        }
         environment["PYTHONPATH"] = str(Path(lictl.__file__).parent.parent)
         process = subprocess.Popen(
             [sys.executable, "-P", "-m", "lictl.delivery.worker", self._name],

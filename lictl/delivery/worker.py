@@ -41,6 +41,7 @@ class Worker:
         self._selector = selectors.DefaultSelector()
         self._resolver = Resolver(config.host, config.port)
         self._links: dict[int, Link] = {}
+        self._absent: dict[int, StreamConfig] = {}
         self._orphan = False
         self._running = True
         self._reported: dict[int, LinkState] = {}
@@ -71,6 +72,8 @@ class Worker:
                 return
             if now >= next_report:
                 next_report = now + _REPORT_S
+                for number, stream in list(self._absent.items()):
+                    self._add(number, stream)
                 self._report()
 
     def close(self) -> None:
@@ -79,7 +82,12 @@ class Worker:
             link.close()
 
     def _add(self, number: int, stream: StreamConfig) -> None:
-        self._links[number] = Link(stream, self._resolver.addresses, self._selector, self._config.options)
+        """Begins to deliver a stream; one whose spool cannot be opened is tried again with each report."""
+        self._absent.pop(number, None)
+        try:
+            self._links[number] = Link(stream, self._resolver.addresses, self._selector, self._config.options)
+        except (OSError, LictlError):
+            self._absent[number] = stream
 
     # ---- from the daemon
 
@@ -112,6 +120,7 @@ class Worker:
         if message["op"] == "stream":
             self._add(message["number"], StreamConfig(**message["stream"]))
         elif message["op"] == "close":
+            self._absent.pop(message["number"], None)
             link = self._links.pop(message["number"], None)
             self._reported.pop(message["number"], None)
             if link is not None:
@@ -127,8 +136,10 @@ class Worker:
             return
         if not self._unsent:
             changed = {}
-            for number, link in self._links.items():
-                state = link.state()
+            states = {number: link.state() for number, link in self._links.items()}
+            for number, stream in self._absent.items():
+                states[number] = LinkState(stream.name, error="its spool cannot be opened")
+            for number, state in states.items():
                 if state != self._reported.get(number):
                     self._reported[number] = state
                     changed[number] = asdict(state)

@@ -35,12 +35,13 @@ class SegmentWriter:
         disk_bytes: their sum.
     """
 
-    def __init__(self, folder: Path, segment_bytes: int, owner: Owner | None) -> None:
+    def __init__(self, folder: Path, segment_bytes: int, owner: Owner | None, *, durable: bool) -> None:
         self.sizes: dict[int, int] = {}
         self.disk_bytes = 0
         self._folder = folder
         self._limit = segment_bytes
         self._owner = owner
+        self._durable = durable
         self._fd = -1
         self._segment = 0
         self._size = 0
@@ -90,8 +91,10 @@ class SegmentWriter:
         except OSError:
             os.close(fd)
             raise
-        if self._fd >= 0:
+        if self._fd >= 0 and self._durable:
             self._retired.append(self._fd)
+        elif self._fd >= 0:
+            os.close(self._fd)
         self._fd, self._segment, self._size = fd, block, 0
         self.sizes[block] = 0
         self._folder_dirty = True

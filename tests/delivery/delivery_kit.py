@@ -77,6 +77,12 @@ def gap(spool: Spool, lost: int) -> Appended:
     )  # fmt: skip
 
 
+def fill(spool: Spool, records: int) -> None:
+    """Appends until the spool refuses."""
+    for _ in range(100_000):
+        append(spool, records)
+
+
 def wait_for(condition: Callable[[], object], seconds: float = 30.0, what: str = "") -> None:
     """Returns as soon as the condition holds; fails the test when it never does."""
     end = time.monotonic() + seconds
