@@ -37,20 +37,24 @@ class TargetError(ValueError):
 _ONE_SUBSCRIBER = "name the subscriber's own address"
 _BY_LINK = "an address that is valid on one link only names a different station on each; use mac:, vlan: or pppoe:"
 
-_SPECIAL: Final[tuple[tuple[Network, str, str], ...]] = tuple(
-    (ipaddress.ip_network(text), what, fix)
-    for text, what, fix in (
-        ("0.0.0.0/8", "is the unspecified network (RFC 1122 3.2.1.3)", _ONE_SUBSCRIBER),
-        ("127.0.0.0/8", "is loopback (RFC 1122 3.2.1.3)", _ONE_SUBSCRIBER),
-        ("169.254.0.0/16", "is link-local (RFC 3927)", _BY_LINK),
-        ("224.0.0.0/4", "is multicast (RFC 5771)", _ONE_SUBSCRIBER),
-        ("255.255.255.255/32", "is the broadcast address (RFC 919)", _ONE_SUBSCRIBER),
-        ("::/128", "is the unspecified address (RFC 4291 2.5.2)", _ONE_SUBSCRIBER),
-        ("::1/128", "is loopback (RFC 4291 2.5.3)", _ONE_SUBSCRIBER),
-        ("fe80::/10", "is link-local (RFC 4291 2.5.6)", _BY_LINK),
-        ("ff00::/8", "is multicast (RFC 4291 2.7)", _ONE_SUBSCRIBER),
+_SPECIAL: Final[tuple[tuple[int, int, int, str, str], ...]] = tuple(
+    (special.version, int(special.network_address), int(special.broadcast_address), what, fix)
+    for special, what, fix in (
+        (ipaddress.ip_network(text), what, fix)
+        for text, what, fix in (
+            ("0.0.0.0/8", "is the unspecified network (RFC 1122 3.2.1.3)", _ONE_SUBSCRIBER),
+            ("127.0.0.0/8", "is loopback (RFC 1122 3.2.1.3)", _ONE_SUBSCRIBER),
+            ("169.254.0.0/16", "is link-local (RFC 3927)", _BY_LINK),
+            ("224.0.0.0/4", "is multicast (RFC 5771)", _ONE_SUBSCRIBER),
+            ("255.255.255.255/32", "is the broadcast address (RFC 919)", _ONE_SUBSCRIBER),
+            ("::/128", "is the unspecified address (RFC 4291 2.5.2)", _ONE_SUBSCRIBER),
+            ("::1/128", "is loopback (RFC 4291 2.5.3)", _ONE_SUBSCRIBER),
+            ("fe80::/10", "is link-local (RFC 4291 2.5.6)", _BY_LINK),
+            ("ff00::/8", "is multicast (RFC 4291 2.7)", _ONE_SUBSCRIBER),
+        )
     )
 )
+"""IP version, first and last address as integers, what it is, what to write instead."""
 _MAPPED: Final = ipaddress.IPv6Network("::ffff:0:0/96")
 
 
@@ -69,8 +73,9 @@ def refuse_network(network: Network) -> None:
         raise TargetError(
             "an address in ::ffff:0:0/96 is IPv4-mapped IPv6 (RFC 4291 2.5.5.2)", f"write ip:{_unmapped(network)}"
         )
-    for special, what, fix in _SPECIAL:
-        if special.version == network.version and network.subnet_of(special):  # type: ignore[arg-type]
+    first, last = int(network.network_address), int(network.broadcast_address)
+    for version, lowest, highest, what, fix in _SPECIAL:
+        if version == network.version and lowest <= first and last <= highest:
             raise TargetError(f"{network.network_address if _is_host(network) else network} {what}", fix)
 
 
