@@ -20,6 +20,7 @@
 #define RING_BUSY (1u << 31)	     /* reserved, not yet submitted */
 #define RING_DISCARD (1u << 30)	     /* given up by the program */
 #define RING_LENGTH (RING_DISCARD - 1)
+#define SLEEP_STRIDE 2 /* an array map gives each u32 eight bytes */
 #define WAIT_EVENTS 16
 #define WAIT_SPINS 64
 
@@ -152,7 +153,7 @@ int ln_release(struct ln_probe *probe)
 static void wait_ask(struct ln_probe *probe, uint32_t wish)
 {
 	for (uint32_t i = 0; i < probe->n_rings; i++)
-		__atomic_store_n(&probe->sleep[i], wish, __ATOMIC_RELAXED);
+		__atomic_store_n(&probe->sleep[i * SLEEP_STRIDE], wish, __ATOMIC_RELAXED);
 	/* The wish must be seen before we look at the rings, or a record's wake-up is missed. */
 	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }

@@ -107,7 +107,7 @@ static int loader_map_words(struct ln_probe *probe, char *err, size_t err_len)
 		size_t *size;
 	} maps[] = {
 		{LI_MAP_CONFIG, sizeof(struct li_config), (void **)&probe->config, &probe->config_size},
-		{LI_MAP_SLEEP, LI_MAX_CPUS * sizeof(uint32_t), (void **)&probe->sleep, &probe->sleep_size},
+		{LI_MAP_SLEEP, LI_MAX_CPUS * sizeof(uint64_t), (void **)&probe->sleep, &probe->sleep_size},
 		{LI_MAP_SLOTS, LI_MAX_SLOTS * sizeof(struct li_slot), (void **)&probe->slots, &probe->slots_size},
 		{LI_MAP_FILTER, sizeof(struct li_filter), (void **)&probe->filter, &probe->filter_size},
 	};
