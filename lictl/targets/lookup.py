@@ -8,6 +8,7 @@ packet is taken. Not for the data path.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
 from lictl.targets import layout
@@ -78,7 +79,9 @@ def _side_claims(tables: Tables, side: Packet) -> Iterator[int]:
     """Claims that name the packet's source."""
     if side.src is not None and side.dst is not None:
         yield from _address_claims(tables, side.src, side.ports)
-        if side.ports is not None and tables.kinds & layout.KIND_FLOW:
+        # An IPv6 packet may carry ::ffff:a.b.c.d, but it is not a packet of that IPv4 address.
+        mapped = any(isinstance(end, IPv6Address) and end.ipv4_mapped for end in (side.src, side.dst))
+        if side.ports is not None and tables.kinds & layout.KIND_FLOW and not mapped:
             ends = layout.mapped(side.src.packed), layout.mapped(side.dst.packed)
             yield from _claims(tables, layout.MAP_FLOW, layout.KEY_FLOW.pack(*ends, *side.ports, side.protocol))[0]
     if side.src_mac is not None:
