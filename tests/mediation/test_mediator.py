@@ -15,7 +15,8 @@ import pytest
 from handover_records import CLAIM, T0, header, info, numbered, packet
 
 from lictl import handover
-from lictl.delivery.blocks import BlockKind, parse_header
+from lictl.delivery.blocks import HEADER_BYTES, BlockKind
+from lictl.delivery.reader import SpoolReader, Stored
 from lictl.delivery.spool import Spool, SpoolFull
 from lictl.handover.decode import Record, decode
 from lictl.mediation import stream as stream_module
@@ -81,13 +82,14 @@ def stream_of(
 
 
 def blocks(spool: Spool) -> list[tuple[Header, bytes]]:
-    out = []
-    for path in sorted(spool.folder.glob("*.seg")):
-        data, at = path.read_bytes(), 0
-        while at + 96 <= len(data) and data[at : at + 4] == b"LIB1":
-            head = parse_header(data, at)
-            out.append((head, data[at + 96 : at + 96 + head.payload_len]))
-            at += head.stored_bytes
+    """What the delivery worker would read, all of it intact."""
+    out: list[tuple[Header, bytes]] = []
+    reader = SpoolReader(spool.folder)
+    with contextlib.closing(reader):
+        while found := reader.read():
+            for item in found:
+                assert isinstance(item, Stored)
+                out.append((item.header, bytes(item.data[HEADER_BYTES:])))
     return out
 
 
