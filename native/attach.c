@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* The list of attachments: made, taken over, described. */
 #include <errno.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,11 +85,16 @@ int ln_attach(struct ln_probe *probe, uint32_t ifindex, uint32_t hook, uint32_t 
 	      struct ln_attachment *attachment, char *err, size_t err_len)
 {
 	struct ln_attached *attached = ln_attached_find(probe, ifindex, hook);
+	char name[IF_NAMESIZE];
 	int ret;
 
 	if (hook > LI_AT_EGRESS || (hook == LI_AT_INGRESS && mode > LN_ATTACH_GENERIC)) {
 		ln_say(err, err_len, "No such hook or mode.");
 		return -EINVAL;
+	}
+	if (!if_indextoname(ifindex, name)) {
+		ln_say(err, err_len, "There is no interface with index %u here. `ip link` lists them.", ifindex);
+		return -ENODEV;
 	}
 	if (attached && !ln_attached_describe(probe, attached, attachment) &&
 	    (hook == LI_AT_EGRESS || attachment->mode == mode))

@@ -138,8 +138,6 @@ static void tc_explain(int ret, uint32_t ifindex, uint32_t other_id, char *err, 
 		       "Another program (id %u) holds our place in the tc egress filters of %s (handle %#x, priority %u). "
 		       "Remove it, or ask for replacement.",
 		       other_id, name, TC_HANDLE, TC_PRIORITY);
-	else if (ret == -ENODEV)
-		ln_say(err, err_len, "There is no interface with index %u here.", ifindex);
 	else if (ret == -EPERM)
 		ln_say(err, err_len, "Attaching to %s is not allowed: run as root, or with CAP_BPF and CAP_NET_ADMIN.",
 		       name);

@@ -11,7 +11,7 @@
 
 static const char *xdp_name(uint32_t ifindex, char *name)
 {
-	return if_indextoname(ifindex, name) ? name : "of that index";
+	return if_indextoname(ifindex, name) ? name : "that is gone";
 }
 
 int ln_xdp_link_info(int link_fd, uint32_t *ifindex, uint32_t *program_id)
@@ -85,9 +85,7 @@ static void xdp_explain(int ret, uint32_t ifindex, uint32_t mode, char *err, siz
 {
 	char name[IF_NAMESIZE];
 
-	if (ret == -ENODEV)
-		ln_say(err, err_len, "There is no interface with index %u here.", ifindex);
-	else if (ret == -EPERM)
+	if (ret == -EPERM)
 		ln_say(err, err_len, "Attaching to %s is not allowed: run as root, or with CAP_BPF and CAP_NET_ADMIN.",
 		       xdp_name(ifindex, name));
 	else if (ret == -EBUSY || ret == -EEXIST)
