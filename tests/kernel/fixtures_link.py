@@ -186,8 +186,13 @@ STACKS = [
     taken("stack: three vlans, pppoe", eth(vlan(1, vlan(2, vlan(3, pppoe(1, U4))))), saw4(off=34)),
     taken("stack: three vlans, four labels", eth(vlan(1, vlan(2, vlan(3, mpls([1, 2, 3, 4], U6))))), saw6(off=42)),
     malformed("stack: vlan inside mpls is no ip", eth(mpls(16, _DEEP + U4)), "mpls_not_ip"),
-    taken("stack: vlan targets do not need the tag of the other order", eth(vlan(100, U4)), saw4(off=18, dir=FROM),
-          orders=(headers(1, "vlan:100"), content(2, f"ip:{T4}")), hook=hook(vlan_dir=FROM)),
-]  # fmt: skip
+    taken(
+        "stack: vlan targets do not need the tag of the other order",
+        eth(vlan(100, U4)),
+        saw4(off=18, dir=FROM),
+        orders=(headers(1, "vlan:100"), content(2, f"ip:{T4}")),
+        hook=hook(vlan_dir=FROM),
+    ),
+]
 
 CASES = ETHERNET + VLAN + PPPOE + MPLS + STACKS

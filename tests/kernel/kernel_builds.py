@@ -15,7 +15,6 @@ from lictl.probe import abi
 from lictl.probe.batch import Batch
 from lictl.probe.interfaces import HookConfig, PortConfig
 from lictl.probe.native import ffi, lib
-from lictl.probe.probe import Probe
 from lictl.probe.tables import KernelTables
 from lictl.targets.compile import compile
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
 
     from kernel_case import Order
 
+    from lictl.probe.probe import Probe
     from lictl.targets.orders import Tables
 
 RING_BYTES = 1 << 20

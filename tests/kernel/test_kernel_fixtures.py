@@ -3,16 +3,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import fixtures_ipv4
+import fixtures_ipv6
 import fixtures_link
+import fixtures_transport
 import pytest
 from kernel_builds import KernelBuild, NativeBuild, Outcome, tables_of
 from kernel_case import TC_ACT_UNSPEC, XDP_DROP, XDP_PASS, Case, expected_fields
 
 from lictl.probe import abi
 
-CASES: list[Case] = [*fixtures_link.CASES]
+CASES: list[Case] = [
+    *fixtures_link.CASES,
+    *fixtures_ipv4.CASES,
+    *fixtures_ipv6.CASES,
+    *fixtures_transport.CASES,
+]
 
 pytestmark = pytest.mark.kernel
 
