@@ -55,7 +55,7 @@ def show_all(home: state.HomeOption = None, as_json: state.JsonOption = False) -
 
 
 @app.command("test", epilog="Example: lictl agency test county-sheriff")
-def test(
+def try_out(
     name: Name,
     timeout: Annotated[float, typer.Option(min=0.1, max=300, help="Seconds to wait for an answer.")] = 5.0,
     home: state.HomeOption = None,

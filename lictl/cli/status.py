@@ -65,7 +65,7 @@ def render(report: dict[str, Any]) -> Iterator[RenderableType]:
     site, daemon, clock = report["site"], report["daemon"], report["clock"]
     taken = ", took over what an earlier daemon left" if daemon["took_over"] else ""
     yield Text(
-        f"lictl {daemon['version']}, operator {site['operator']}, element {site['element']}, country {site['country']}\n"
+        f"lictl {daemon['version']}; operator {site['operator']} element {site['element']}, country {site['country']}\n"
         f"pid {daemon['pid']} since {daemon['started']}{taken}; kernel {daemon['kernel']}\n"
         f"clock: read to within {clock['error_ns']:,} ns, {_synchronised(clock)}\n"
     )

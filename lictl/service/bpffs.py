@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import ctypes
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lictl.errors import MachineError
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BPF_FS_MAGIC = 0xCAFE4A11  # linux/magic.h
 _MNT_DETACH = 2
@@ -22,7 +25,7 @@ class _Statfs(ctypes.Structure):
 def is_bpffs(folder: Path) -> bool:
     """True where the folder lies on a bpffs."""
     found = _Statfs()
-    return _libc.statfs(os.fsencode(folder), ctypes.byref(found)) == 0 and found.f_type == BPF_FS_MAGIC
+    return bool(_libc.statfs(os.fsencode(folder), ctypes.byref(found)) == 0 and found.f_type == BPF_FS_MAGIC)
 
 
 def ensure(folder: Path) -> Path:
@@ -47,6 +50,7 @@ def ensure(folder: Path) -> Path:
 
 
 def remove(folder: Path) -> None:
-    """Unmounts a bpffs that is mounted right here and empty; one that lies further up stays."""
-    if is_bpffs(folder) and not is_bpffs(folder.parent) and not any(folder.iterdir()):
+    """Unmounts a bpffs that is mounted right here and holds no pin; one that lies further up stays."""
+    pins = (path for path in folder.rglob("*") if not path.is_dir())
+    if is_bpffs(folder) and not is_bpffs(folder.parent) and not any(pins):
         _libc.umount2(os.fsencode(folder), _MNT_DETACH)

@@ -47,8 +47,8 @@ class Client:
         if not isinstance(reply, dict) or not ("ok" in reply or "error" in reply):
             raise UnavailableError("the daemon closed the connection without an answer.", "See its log.")
         if "error" in reply:
-            error = reply["error"]
-            raise BY_EXIT_CODE.get(error["code"], LictlError)(error["what"], error["fix"])
+            failure = reply["error"]
+            raise BY_EXIT_CODE.get(failure["code"], LictlError)(failure["what"], failure["fix"])
         return reply["ok"]
 
     def _connect(self) -> socket.socket:

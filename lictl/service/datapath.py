@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 CAPACITY = 8192
 WAIT_US = 100_000
+# While few records come, they are let gather for so long: it keeps blocks and system calls few, and latency low.
+NAP_US = 200
+FEW = CAPACITY // 16
 # A batch that cannot be written is tried again this often, then given up: its loss shows as a jump in the stream.
 ATTEMPTS = 12
 FIRST_PAUSE_S = 0.01
@@ -39,6 +42,7 @@ class Source(Protocol):
     def drain(self, batch: Any) -> int: ...
     def release(self) -> None: ...
     def wait(self, timeout_us: int) -> bool: ...
+    def nap(self, timeout_us: int) -> bool: ...
     def wake(self) -> None: ...
 
 
@@ -49,17 +53,22 @@ class DataPath:
         source: the probe.
         batch: memory for one batch.
         take: writes a batch to the spools; must be repeatable (sequencing drops what was taken).
-        idle: called once whenever the rings have run empty.
+        taken: called after each batch with True, and once with False when the rings have run empty.
         alarms: gets `mediation`.
     """
 
     def __init__(
-        self, source: Source, batch: Any, take: Callable[[Any], None], idle: Callable[[], None], alarms: Alarms
+        self,
+        source: Source,
+        batch: Any,
+        take: Callable[[Any], None],
+        taken: Callable[[bool], None],
+        alarms: Alarms,
     ) -> None:
         self._source = source
         self._batch = batch
         self._take = take
-        self._idle = idle
+        self._taken = taken
         self._alarms = alarms
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
         self._stop = threading.Event()
@@ -103,12 +112,14 @@ class DataPath:
                 ) from None
             return future.result(timeout_s)
 
-    def drain_all(self) -> int:
-        """Takes everything that the rings hold now; for the data path's own thread, or when it has ended."""
-        total = 0
+    def drain_past(self, ktime_ns: int) -> None:
+        """Takes every record from before this moment (CLOCK_MONOTONIC); only within a `call`.
+
+        Batches are merged by time, so one that ends behind the moment shows that all rings are drained up to it.
+        """
         while (taken := self._turn()) > 0:
-            total += taken
-        return total
+            if int(self._batch.recs["ktime_ns"][taken - 1]) > ktime_ns:
+                return
 
     def _run(self) -> None:
         busy = False
@@ -117,10 +128,12 @@ class DataPath:
             self._run_calls()
             if taken:
                 busy = True
+                if taken < FEW:
+                    self._source.nap(NAP_US)
                 continue
             if busy:
                 busy = False
-                self._idle()
+                self._taken(False)
             self._source.wait(WAIT_US)
         self._run_calls()
 
@@ -132,6 +145,7 @@ class DataPath:
         self._source.release()
         self.batches += 1
         self.records += taken
+        self._taken(True)
         return taken
 
     def _mediate(self, taken: int) -> None:

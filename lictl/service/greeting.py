@@ -11,8 +11,9 @@ from lictl.delivery import wire
 from lictl.errors import RefusedError, UnavailableError
 
 if TYPE_CHECKING:
-    from lictl.service.site import Site
     from lictl.warrants.model import Agency
+
+    from lictl.service.site import Site
 
 TEST_STREAM = "connection-test"
 _ANSWERS = frozenset({wire.FrameType.WELCOME, wire.FrameType.REFUSE})

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What of a stream's account must survive restarts and stands nowhere else: its base, and losses by class.
+
+One small file a stream, `account` in the order's folder below the home, replaced as a whole. A lost or damaged file
+costs the division into classes, never the sum: that is found again from spool and kernel.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from lictl.home import FILE_MODE
+from lictl.service.accounting import Base
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(slots=True)
+class Saved:
+    """The content of the file.
+
+    Attributes:
+        claim: of the order; with `incarnation` the kernel counters that the base goes with.
+        incarnation: li_config.incarnation.
+        base: what the stream had when those counters began.
+        quota: lost since then because the spool was full.
+        other: lost since then in user space for other reasons.
+        ended: the END block is on disk: nothing more comes.
+    """
+
+    claim: int
+    incarnation: int
+    base: Base
+    quota: int = 0
+    other: int = 0
+    ended: bool = False
+
+
+def load(path: Path) -> Saved | None:
+    """What was saved; None where there is nothing, or nothing that can be read."""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+        plain = json.loads(path.read_text())
+        return Saved(**{**plain, "base": Base(**plain["base"])})
+    return None
+
+
+def save(path: Path, saved: Saved) -> None:
+    """Replaces the file; the old one or the new one is there after a crash.
+
+    Raises:
+        OSError: the disk refuses.
+    """
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = path.with_suffix(".new")
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump(asdict(saved), file)
+        file.flush()
+        os.fsync(file.fileno())
+    new.replace(path)

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon: puts the rooms together, starts them in an order that is safe, and takes them apart again."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from lictl import log
+from lictl.errors import LictlError
+from lictl.mediation.mediator import Mediator
+from lictl.probe.batch import Batch
+from lictl.probe.clock import Clock
+from lictl.probe.probe import Probe
+from lictl.probe.tables import KernelTables
+from lictl.service import bpffs, guard, pins, status
+from lictl.service.accounting import account
+from lictl.service.alarms import Alarms
+from lictl.service.control import ControlServer
+from lictl.service.datapath import CAPACITY, DataPath
+from lictl.service.housekeeping import Housekeeping, final_settlement
+from lictl.service.notify import notify
+from lictl.service.operations import Operations
+from lictl.service.ports import Ports
+from lictl.service.registry import Registry
+from lictl.service.rooms import Rooms
+from lictl.service.site import read_site
+from lictl.service.workers import Workers, delivery_uid
+from lictl.times import now_ns
+from lictl.warrants.store import Store
+
+if TYPE_CHECKING:
+    from lictl.home import Home
+    from lictl.service.options import ServeOptions
+
+WAKE_S = 0.001
+
+_log = log.get("daemon")
+
+
+class Daemon:
+    """Serves one home until it is told to stop.
+
+    Start: lock - store - interfaces looked up - kernel state loaded or taken over - orders that are not in force
+    removed - streams opened - orders armed - capture attached - data path, housekeeping, control socket.
+    Stop: control socket - capture detached - rings emptied, accounts closed - kernel state removed - delivery ended.
+
+    Args:
+        home: made and private (`guard.open_home`).
+        options: what to serve.
+    """
+
+    def __init__(self, home: Home, options: ServeOptions) -> None:
+        self._home = home
+        self._options = options
+        self._stopped = threading.Event()
+        self._woken = 0.0
+        self._alarms = Alarms()
+
+    def run(self) -> None:
+        """Serves in the foreground until SIGTERM or SIGINT.
+
+        Raises:
+            LictlError: it cannot be started; nothing is left attached.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self.stop())
+        with self.serving():
+            while not self._stopped.wait(3600):
+                pass
+
+    def stop(self) -> None:
+        """Ends `run`; may be called from a signal handler."""
+        self._stopped.set()
+
+    @contextlib.contextmanager
+    def serving(self) -> Any:
+        """Everything runs inside this context."""
+        guard.hide_memory()
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(guard.DaemonLock(self._home))
+            store = Store.open(self._home.database)
+            stack.callback(store.close)
+            ports = Ports(self._alarms, self._options)
+            self._start_probe(stack)
+            self._start_rooms(stack, store, ports)
+            notify("READY=1")
+            _log.info("serving", took_over=self._rooms.probe.took_over, orders=len(self._registry.orders()))
+            yield self
+            notify("STOPPING=1")
+            _log.info("stopping", keep=self._options.keep)
+
+    # ---- start
+
+    def _start_probe(self, stack: contextlib.ExitStack) -> None:
+        options = self._options
+        folder = options.pin_dir or self._home.bpf
+        bpffs.ensure(folder)
+        stack.callback(bpffs.remove, folder)
+        self._probe = Probe.open(folder, options.ring_bytes, options.fresh)
+        self._leave = not self._probe.took_over  # a start that fails ends only what it began itself
+        stack.callback(self._end_probe)
+        pins.note(self._home, pins.Pins(str(folder), options.ring_bytes))
+        self._clock = Clock(self._probe)
+        stack.callback(self._clock.stop)
+        self._clock.start()
+
+    def _start_rooms(self, stack: contextlib.ExitStack, store: Store, ports: Ports) -> None:
+        probe, uid = self._probe, delivery_uid()
+        workers, mediator = Workers(self._home, uid), Mediator()
+        stack.callback(workers.stop)
+        datapath = DataPath(
+            probe, Batch(CAPACITY), lambda batch: mediator.take(batch, self._registry.live), self._wake, self._alarms
+        )
+        self._rooms = Rooms(
+            self._home, read_site(self._home), store, probe, KernelTables(probe), mediator, datapath, workers,
+            self._alarms, self._options.quota_bytes, uid, ports.name,
+        )  # fmt: skip
+        self._registry = Registry(self._rooms)
+        stack.callback(self._close_spools)
+        self._registry.recover()
+        ports.attach(probe, self._rooms.tables)
+        self._leave = True
+        datapath.start()
+        stack.callback(self._empty)
+        started = now_ns()
+        keeping = Housekeeping(self._rooms, self._registry, ports, self._clock)
+        keeping.start()
+        stack.callback(keeping.stop)
+        operations = Operations(
+            self._rooms,
+            self._registry,
+            lambda: status.report(self._rooms, self._registry, ports, self._clock, started),
+        )
+        control = ControlServer(self._home.socket, operations.table())
+        control.start()
+        stack.callback(control.stop)
+
+    def _wake(self, busy: bool) -> None:
+        """Tells the delivery that blocks were written: at once when the rings are empty, else once a millisecond."""
+        now = time.monotonic()
+        if not busy or now - self._woken >= WAKE_S:
+            self._woken = now
+            self._rooms.workers.wake_all()
+
+    # ---- stop, in the reverse order of start
+
+    @property
+    def _keeps(self) -> bool:
+        """The capture goes on without a daemon."""
+        return self._options.keep and self._stopped.is_set()
+
+    def _empty(self) -> None:
+        """Ends the capture, takes what the rings hold, closes the accounts."""
+        rooms = self._rooms
+        try:
+            if not self._keeps:
+                for attached in rooms.probe.attachments():
+                    rooms.probe.detach(attached.ifindex, attached.hook)
+                final_settlement(rooms, self._registry.orders())
+        except LictlError as error:
+            _log.error("not everything was taken", error=type(error).__name__, **log.place(error))
+        rooms.datapath.stop()
+
+    def _close_spools(self) -> None:
+        for order in self._registry.orders():
+            for stream in order.streams:
+                try:
+                    if self._leave and not self._keeps:
+                        kernel = status.kernel_counts(self._rooms, order)
+                        stream.fold(account(stream.saved.base, stream.facts(), kernel))
+                    else:
+                        stream.save()
+                except (LictlError, OSError) as error:
+                    _log.error("account not saved", order=order.id, error=type(error).__name__, **log.place(error))
+                stream.spool.close()
+
+    def _end_probe(self) -> None:
+        if self._keeps or not self._leave:
+            self._probe.close()
+            return
+        self._probe.destroy()
+        pins.forget(self._home)

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What has to be done again and again: windows that begin and end, trailing losses, trimming, alarms."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from lictl import log
+from lictl.errors import LictlError
+from lictl.service.live import Phase
+from lictl.service.notify import notify
+from lictl.service.settling import settle, snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lictl.probe.clock import Clock
+    from lictl.service.live import LiveOrder
+    from lictl.service.ports import Ports
+    from lictl.service.registry import Registry
+    from lictl.service.rooms import Rooms
+
+TICK_S = 0.2
+SLOW_S = 1.0
+# Orders whose accounts are closed in one turn: it keeps the data path from standing still for long.
+AT_ONCE = 128
+BEHIND_S = 60.0
+WORKER_RESTARTS = 5
+LEAST_FREE_BYTES = 256 << 20
+
+_log = log.get("housekeeping")
+
+
+class Housekeeping:
+    """One thread. A step that fails is logged and tried again at the next turn; it stops no other step."""
+
+    def __init__(self, rooms: Rooms, registry: Registry, ports: Ports, clock: Clock) -> None:
+        self._rooms = rooms
+        self._registry = registry
+        self._ports = ports
+        self._clock = clock
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+        self._next = 0
+        self._given_up = 0
+        self._behind: dict[str, float] = {}
+        self._lost: dict[str, int] = {}
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends after the step in work."""
+        self._stop.set()
+        self._thread.join(timeout=30)
+
+    def _run(self) -> None:
+        slow_at = 0.0
+        while not self._stop.wait(TICK_S):
+            self._step(self._registry.expire)
+            self._step(self._registry.close_ended)
+            if time.monotonic() >= slow_at:
+                slow_at = time.monotonic() + SLOW_S
+                for step in (self._settle, self._pending, self._registry.save, self._trim, self._watch):
+                    self._step(step)
+
+    def _step(self, step: Callable[[], object]) -> None:
+        if self._stop.is_set():
+            return
+        try:
+            step()
+        except Exception as error:
+            _log.error("step failed", step=step.__name__, error=type(error).__name__, **log.place(error))
+
+    def _settle(self) -> None:
+        armed = [order for order in self._registry.orders() if order.phase is Phase.ARMED]
+        if not armed:
+            return
+        begin = self._next % len(armed)
+        turn = armed[begin : begin + AT_ONCE]
+        self._next = begin + len(turn)
+        taken = snapshot(self._rooms, turn)
+        self._rooms.datapath.call(lambda: settle(self._rooms, taken))
+
+    def _pending(self) -> None:
+        self._rooms.datapath.call(self._rooms.mediator.write_pending)
+        self._rooms.workers.wake_all()
+
+    def _trim(self) -> None:
+        for order in self._registry.orders():
+            for stream in order.streams:
+                if order.phase is not Phase.DELIVERING:
+                    stream.spool.trim()
+
+    def _watch(self) -> None:
+        rooms = self._rooms
+        self._ports.watch(rooms.probe)
+        reading = self._clock.read()
+        rooms.alarms.when(reading.synchronised is False, "clock", "", "The system clock is not synchronised.")
+        for order in self._registry.orders():
+            self._watch_order(order)
+        self._watch_workers()
+        self._watch_disk()
+        alive = rooms.datapath.alive
+        rooms.alarms.when(not alive, "mediation", "thread", "The data path has ended: nothing is taken from the rings.")
+        if alive:
+            notify("WATCHDOG=1")
+
+    def _watch_order(self, order: LiveOrder) -> None:
+        alarms = self._rooms.alarms
+        for stream in order.streams:
+            name = f"{order.id} {stream.agency}"
+            failing = stream.stream.failure != ""
+            quota = failing and stream.stream.failing == "quota"
+            alarms.when(quota, "quota", name, f"The spool of order {order.id} for {stream.agency} is full.")
+            broken = (failing and not quota) or stream.spool.sync_error is not None
+            alarms.when(broken, "spool", name, f"The spool of order {order.id} for {stream.agency} cannot be written.")
+        if order.phase is Phase.ARMED:
+            counts = self._rooms.probe.slot_counts(order.warrant.slot)
+            lost = counts.lost_ring + counts.lost_matches + counts.lost_frame
+            if lost != self._lost.get(order.id, 0):
+                alarms.set("ring-lost", order.id, f"Order {order.id} has lost {lost} packets in the kernel.")
+            else:
+                alarms.clear("ring-lost", order.id)  # no more since the last turn: the counts stay in the account
+            self._lost[order.id] = lost
+
+    def _watch_workers(self) -> None:
+        now = time.monotonic()
+        waiting: dict[str, int] = {}
+        for order in self._registry.orders():
+            for stream in order.streams:
+                waiting[stream.agency] = (
+                    waiting.get(stream.agency, 0) + stream.spool.last_block - stream.spool.acknowledged
+                )
+        for worker in self._rooms.workers.states():
+            connected = any(link.phase in ("flowing", "done") for link in worker.streams.values())
+            if connected or not waiting.get(worker.agency):
+                self._behind.pop(worker.agency, None)
+            since = self._behind.setdefault(worker.agency, now) if not connected and waiting.get(worker.agency) else now
+            self._rooms.alarms.when(
+                now - since > BEHIND_S, "agency-down", worker.agency,
+                f"Agency {worker.agency} takes nothing; {waiting.get(worker.agency, 0)} blocks wait for it.",
+            )  # fmt: skip
+            failing = worker.restarts >= WORKER_RESTARTS and not worker.pid
+            self._rooms.alarms.when(
+                failing, "worker", worker.agency, f"The delivery to {worker.agency} does not stay up."
+            )
+
+    def _watch_disk(self) -> None:
+        free = shutil.disk_usage(self._rooms.home.spool).free
+        low = free < LEAST_FREE_BYTES
+        self._rooms.alarms.when(low, "spool", "disk", f"Only {free >> 20} MiB are free on the disk of the spools.")
+
+
+def final_settlement(rooms: Rooms, orders: list[LiveOrder]) -> None:
+    """At a clean stop, when nothing is captured any more: the tails of all streams.
+
+    Raises:
+        LictlError: as of the data path.
+    """
+    live = [order for order in orders if order.phase in (Phase.ARMED, Phase.ENDING)]
+    taken = snapshot(rooms, live)
+    rooms.datapath.call(lambda: settle(rooms, taken))
+    for order in live:
+        for stream in order.streams:
+            try:
+                stream.spool.sync()
+            except LictlError as error:
+                _log.error("not flushed", order=order.id, error=type(error).__name__)

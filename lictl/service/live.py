@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An order while the daemon works for it, and its streams."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from lictl.delivery.config import StreamConfig
+from lictl.delivery.spool import Spool
+from lictl.handover.base import StreamInfo
+from lictl.handover.registry import encoder
+from lictl.mediation.stream import Stream
+from lictl.service import accounting, accounts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lictl.service.rooms import Rooms
+    from lictl.warrants.model import Agency, Warrant
+
+COUNTERS_FOLDED = 0
+"""In place of an incarnation: the kernel counters that belong to the base are gone."""
+
+
+class Phase(enum.StrEnum):
+    """Where an order stands in this daemon.
+
+    waiting: its window has not begun, it is not in the kernel. armed: it is in the kernel. ending: it is out of the
+    kernel, its last records are being taken. delivering: its streams are complete, the agencies do not have all yet.
+    """
+
+    WAITING = "waiting"
+    ARMED = "armed"
+    ENDING = "ending"
+    DELIVERING = "delivering"
+
+
+@dataclass(slots=True)
+class LiveStream:
+    """One order for one agency.
+
+    Attributes:
+        name: of the stream and of its folder below the agency's.
+        agency: the agency's name.
+        spool: what is written and waits.
+        stream: the mediator's side; owned by the data path's thread.
+        saved: what the account file holds; its counts are those before this daemon.
+        path: of the account file.
+        config: what the delivery worker has to know.
+        ended: its END block is written.
+        noted: what the account file tells now.
+        reconciled: the account was compared with the kernel's counters since this daemon started.
+    """
+
+    name: str
+    agency: str
+    spool: Spool
+    stream: Stream
+    saved: accounts.Saved
+    path: Path
+    config: StreamConfig
+    ended: bool = False
+    noted: accounts.Saved | None = None
+    reconciled: bool = False
+
+    def facts(self) -> accounting.Stream:
+        """Where it stands. Only between two batches."""
+        totals, counts, pending = self.spool.totals, self.stream.counts, self.stream.pending
+        return accounting.Stream(
+            spooled=totals.records,
+            lost=totals.lost + (pending.lost if pending is not None else 0),
+            passed=int(self.stream.position.last_slot_seq.sum()),
+            acknowledged=self.spool.cursor.total_records,
+            quota=self.saved.quota + counts.lost_quota,
+            other=self.saved.other + counts.lost_disk + counts.lost_fault,
+        )
+
+    def save(self) -> None:
+        """Writes losses by class and the end down where they changed; raises OSError."""
+        counts = self.stream.counts
+        now = accounts.Saved(
+            self.saved.claim,
+            self.saved.incarnation,
+            self.saved.base,
+            self.saved.quota + counts.lost_quota,
+            self.saved.other + counts.lost_disk + counts.lost_fault,
+            self.ended,
+        )
+        if now != self.noted:
+            accounts.save(self.path, now)
+            self.noted = now
+
+    def fold(self, account: accounting.Account) -> None:
+        """Writes down that the kernel's counters end here: the account so far becomes the base. Raises OSError."""
+        base = accounting.Base(account.delivered + account.in_spool, sum(account.lost.values()), account.withheld,
+                               account.lost)  # fmt: skip
+        accounts.save(self.path, accounts.Saved(self.saved.claim, COUNTERS_FOLDED, base, ended=self.ended))
+
+
+@dataclass(slots=True)
+class LiveOrder:
+    """One order; what the mediator asks of an order is here too.
+
+    Attributes:
+        warrant: as the store has it.
+        mode: "headers" or "content".
+        starts_ns: first instant inside the window.
+        ends_ns: first instant outside; a revocation makes it earlier.
+        streams: one for each agency.
+        phase: see Phase.
+        since: time.monotonic() of the beginning of the phase.
+    """
+
+    warrant: Warrant
+    mode: str
+    starts_ns: int
+    ends_ns: int
+    phase: Phase
+    since: float
+    streams: list[LiveStream] = field(default_factory=list)
+
+    @property
+    def claim(self) -> int:
+        """Slot and generation."""
+        return self.warrant.claim
+
+    @property
+    def id(self) -> str:
+        """The order's internal id: the only name of it that a log may hold."""
+        return self.warrant.id
+
+
+def stream_name(warrant: Warrant, format_: str) -> str:
+    """Name of a stream: unique among an agency's streams, and what the agency sees beside the LIID."""
+    return f"{warrant.id}-{format_}"
+
+
+def open_stream(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, incarnation: int) -> LiveStream:
+    """Opens or makes the stream's spool and continues where it stands.
+
+    Raises:
+        LictlError: the format cannot carry the order, or the spool cannot be used.
+    """
+    home, site = rooms.home, rooms.site
+    info = StreamInfo(
+        liid=warrant.liid,
+        case_id=warrant.case_id,
+        mode="content" if warrant.mode == "content" else "headers",
+        operator=site.operator,
+        element=site.element,
+        country=site.country,
+        agency=agency.name,
+        interfaces=rooms.interface_name,
+        options=agency.options,
+    )
+    made = encoder(format_, info)
+    name = stream_name(warrant, format_)
+    folder = home.make_folder(home.spool / agency.name) / name
+    path = home.root / "accounts" / warrant.id / f"{agency.name}-{format_}.json"
+    spool = Spool.open(folder, rooms.quota_bytes, owner_uid=rooms.uid)
+    try:
+        stream = Stream(warrant.claim, agency.name, made, spool, incarnation)
+        saved = _base(path, spool, stream, warrant.claim, incarnation)
+        accounts.save(path, saved)
+    except BaseException:
+        spool.close()
+        raise
+    config = StreamConfig(name, warrant.liid, made.name, made.suffix, made.mode, site.operator, site.element)
+    return LiveStream(name, agency.name, spool, stream, saved, path, config, ended=saved.ended)
+
+
+def _base(path: Path, spool: Spool, stream: Stream, claim: int, incarnation: int) -> accounts.Saved:
+    """The base that goes with the kernel's counters as they are now."""
+    saved = accounts.load(path)
+    totals = spool.totals
+    passed = int(stream.position.last_slot_seq.sum())
+    if saved is not None and (saved.claim, saved.incarnation) == (claim, incarnation):
+        return saved
+    if passed:  # the counters go on, but the file is lost: what was passed since they began is known
+        before = max(totals.records + totals.lost - passed, 0)
+        records = min(before, totals.records)
+        return accounts.Saved(claim, incarnation, accounting.Base(records, before - records))
+    old = saved or accounts.Saved(claim, incarnation, accounting.Base())
+    classes = dict(old.base.classes)
+    classes["quota"] = classes.get("quota", 0) + old.quota
+    classes["other"] = classes.get("other", 0) + old.other
+    rest = totals.lost - sum(classes.values())
+    if rest < 0:  # more was noted than the stream tells of: a gap was never written
+        classes, rest = {}, totals.lost
+    classes["ring"] = classes.get("ring", 0) + rest
+    base = accounting.Base(totals.records, totals.lost, old.base.withheld, classes)
+    return accounts.Saved(claim, incarnation, base, ended=old.ended)

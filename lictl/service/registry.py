@@ -1,0 +1,344 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The orders that this daemon works for: armed, ended, closed.
+
+Order of steps, so that a crash between any two of them resolves to the safe side:
+
+- *arming*: stored (fsync) - spools opened, their openings flushed - counters of the slot zeroed - delivery started -
+  known to the mediator - target entries - slot. A crash before the last step leaves an order that the next start arms.
+- *revoking*: slot switched off (the kernel takes nothing from here on) - stored (fsync) - answer - target entries
+  removed. After a crash between the first two the order is in force again at the next start, as nobody was told that
+  it had ended. The moment of revocation is read before the slot is written, and what is newer is not delivered.
+- *closing*: target entries gone - counters read - rings drained - trailing gap and END - slot given back, so a slot
+  never has a new owner while records of the old one can come.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from lictl import log
+from lictl.errors import LictlError
+from lictl.probe.abi import GENERATION_MAX, MAX_SLOTS
+from lictl.probe.tables import EMPTY_SLOT
+from lictl.service.live import LiveOrder, LiveStream, Phase, open_stream
+from lictl.service.settling import Snapshot, settle, snapshot
+from lictl.targets.compile import compile as compile_tables
+from lictl.targets.orders import ArmedOrder
+from lictl.times import now_ns
+from lictl.warrants.records import MODE_NUMBERS, to_armed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lictl.service.rooms import Rooms
+    from lictl.targets.orders import Tables
+    from lictl.warrants.model import Warrant, WarrantFile
+
+# An order goes into the kernel's tables this long before its window: the kernel itself judges the window.
+LEAD_NS = 10_000_000_000
+# A packet that was being judged when its order ended is in the ring after far less than this.
+GRACE_S = 0.2
+
+_log = log.get("orders")
+
+
+def check_room(file: WarrantFile, others: Sequence[Warrant]) -> None:
+    """Compiles the order together with all others that are in force.
+
+    Raises:
+        TargetLimitError: the kernel's tables have no room for it.
+    """
+    used = {warrant.slot for warrant in others}
+    free = next((slot for slot in range(MAX_SLOTS) if slot not in used), None)
+    if free is None:
+        return  # the store says so when it is asked for a slot
+    order = file.intercept
+    candidate = ArmedOrder(
+        free, GENERATION_MAX, MODE_NUMBERS[order.mode], order.starts, order.ends, 0, order.targets, "this order"
+    )
+    compile_tables([*(to_armed(warrant) for warrant in others), candidate])
+
+
+class Registry:
+    """All orders that are not over for this daemon. Its lock makes changes follow on each other.
+
+    Attributes:
+        live: by claim, what the mediator may deliver; replaced as a whole, so readers need no lock.
+    """
+
+    def __init__(self, rooms: Rooms) -> None:
+        self._rooms = rooms
+        self._lock = threading.RLock()
+        self._orders: dict[str, LiveOrder] = {}
+        self._tables: Tables | None = None
+        self._incarnation = rooms.probe.incarnation
+        self.live: dict[int, LiveOrder] = {}
+
+    def orders(self) -> list[LiveOrder]:
+        """Every order there is work for, in the order in which they were added."""
+        with self._lock:
+            return list(self._orders.values())
+
+    # ---- start
+
+    def recover(self) -> None:
+        """Takes up what the store says and what an earlier daemon left. The data path does not run yet.
+
+        First of all the kernel forgets every order that is not in force now.
+        """
+        now = now_ns()
+        with self._lock:
+            self._rooms.store.expire(now)
+            unfinished = [w for w in self._rooms.store.list() if not w.released]
+            due = [w for w in unfinished if self._due(w, now) and self._was_armed_here(w)]
+            self._tables = self._rooms.tables.dump()
+            self._write(compile_tables([to_armed(warrant) for warrant in due]))
+            for warrant in unfinished:
+                self._take_up(warrant, now)
+            self._write_armed()
+
+    def _take_up(self, warrant: Warrant, now: int) -> None:
+        if warrant.state == "active" and now < warrant.starts_ns - LEAD_NS:
+            self._enter(warrant, Phase.WAITING)
+            return
+        over = warrant.state != "active"
+        if over and not self._was_armed_here(warrant) and not self._has_spool(warrant):
+            self._finish_in_store(warrant)  # it ended without ever having been armed
+            return
+        try:
+            self._admit(warrant, Phase.ENDING if over else Phase.ARMED)
+        except LictlError as error:
+            _log.error("order not taken up", order=warrant.id, error=type(error).__name__)
+            self._rooms.alarms.set("agency-gone", warrant.id, f"Order {warrant.id} is not served.")
+
+    def _due(self, warrant: Warrant, now: int) -> bool:
+        return warrant.state == "active" and warrant.starts_ns - LEAD_NS <= now < warrant.ends_ns
+
+    def _was_armed_here(self, warrant: Warrant) -> bool:
+        return warrant.incarnation == self._incarnation
+
+    def _has_spool(self, warrant: Warrant) -> bool:
+        return (self._rooms.home.root / "accounts" / warrant.id).is_dir()
+
+    # ---- changes
+
+    def add(self, warrant: Warrant) -> Phase:
+        """Works for an order that the store holds from now on.
+
+        Raises:
+            LictlError: it cannot be armed; nothing of it is left in the kernel.
+        """
+        with self._lock:
+            if now_ns() < warrant.starts_ns - LEAD_NS:
+                self._enter(warrant, Phase.WAITING)
+                return Phase.WAITING
+            self._arm(warrant)
+            return Phase.ARMED
+
+    def check(self, file: WarrantFile) -> None:
+        """Refuses an order that the kernel's tables have no room for. Raises TargetLimitError."""
+        with self._lock:
+            check_room(file, [o.warrant for o in self._orders.values() if o.phase in (Phase.WAITING, Phase.ARMED)])
+
+    def _arm(self, warrant: Warrant) -> None:
+        order = self._admit(warrant, Phase.ARMED)
+        try:
+            self._write_armed()
+        except LictlError:
+            order.phase = Phase.ENDING
+            self._rooms.alarms.set("kernel-tables", warrant.id, f"Order {warrant.id} is not in the kernel.")
+            self._write_armed()
+            raise
+
+    def withdraw(self, warrant: Warrant) -> None:
+        """Takes back an order that could not be armed."""
+        with self._lock:
+            ended = self._rooms.store.revoke(warrant.id, now_ns())
+            order = self._orders.get(warrant.id)
+            if order is None:
+                self._finish_in_store(ended)
+            else:
+                order.warrant, order.ends_ns = ended, ended.ends_ns
+            self._rooms.alarms.clear("kernel-tables", warrant.id)
+
+    def _admit(self, warrant: Warrant, phase: Phase) -> LiveOrder:
+        """Opens the streams, starts their delivery and makes the order known to the mediator."""
+        rooms = self._rooms
+        fresh = not self._was_armed_here(warrant)
+        order = LiveOrder(warrant, warrant.mode, warrant.starts_ns, warrant.ends_ns, phase, time.monotonic())
+        agencies = []
+        try:
+            for delivery in warrant.deliveries:
+                agency = rooms.store.agency(delivery.agency)
+                agencies.append(agency)
+                format_ = delivery.format or agency.format
+                order.streams.append(open_stream(rooms, warrant, agency, format_, self._incarnation))
+            open_streams = [stream for stream in order.streams if not stream.ended]
+            for stream in open_streams:
+                _ = stream.stream.writable  # the opening, and what a restart has to tell, before any packet
+                stream.spool.sync()
+            if fresh:
+                rooms.probe.zero_slot(warrant.slot)
+                rooms.store.set_base(warrant.id, self._incarnation, {})
+        except BaseException:
+            for stream in order.streams:
+                stream.spool.close()
+            raise
+        for agency, stream in zip(agencies, order.streams, strict=True):
+            rooms.workers.add(agency, stream.config)
+        rooms.datapath.call(lambda: self._mediate(open_streams))
+        self._orders[warrant.id] = order
+        self._publish()
+        return order
+
+    def _mediate(self, streams: list[LiveStream]) -> None:
+        for stream in streams:
+            self._rooms.mediator.add(stream.stream)
+
+    def _enter(self, warrant: Warrant, phase: Phase) -> None:
+        self._orders[warrant.id] = LiveOrder(
+            warrant, warrant.mode, warrant.starts_ns, warrant.ends_ns, phase, time.monotonic()
+        )
+
+    def revoke(self, warrant: Warrant) -> Warrant:
+        """Ends an order now. The kernel takes nothing of it when this returns.
+
+        Raises:
+            LictlError: the kernel or the store refused; the error says in what state the order is.
+        """
+        rooms = self._rooms
+        moment = now_ns()
+        running = self.live.get(warrant.claim)
+        if running is not None and running.phase is Phase.ARMED:
+            rooms.probe.write_slot(warrant.slot, EMPTY_SLOT)  # at once, whatever the tables are busy with
+        with self._lock:
+            order = self._orders.get(warrant.id)
+            if order is not None and order.phase is Phase.ARMED:
+                rooms.tables.revoke(warrant.slot)
+            try:
+                ended = rooms.store.revoke(warrant.id, moment)
+            except LictlError:
+                rooms.alarms.set("store", warrant.id, f"Order {warrant.id} is stopped, but the store does not know it.")
+                raise
+            rooms.alarms.clear("store", warrant.id)
+            if order is None or order.phase is Phase.WAITING:
+                self._orders.pop(warrant.id, None)
+                self._finish_in_store(ended)
+            elif order.phase is Phase.ARMED:
+                self._end(order, ended)
+            return ended
+
+    def expire(self) -> None:
+        """Arms what is due and ends what is over; called a few times a second."""
+        now = now_ns()
+        with self._lock:
+            for order in list(self._orders.values()):
+                if order.phase is Phase.WAITING and now >= order.starts_ns - LEAD_NS:
+                    self._arm_in_time(order)
+            if not any(o.phase in (Phase.ARMED, Phase.WAITING) and now >= o.ends_ns for o in self._orders.values()):
+                return
+            for warrant in self._rooms.store.expire(now):
+                order = self._orders.get(warrant.id)
+                if order is not None and order.phase is Phase.ARMED:
+                    self._end(order, warrant)
+                elif order is not None and order.phase is Phase.WAITING:
+                    del self._orders[warrant.id]
+                    self._finish_in_store(warrant)
+
+    def _arm_in_time(self, order: LiveOrder) -> None:
+        del self._orders[order.id]
+        try:
+            self._arm(order.warrant)
+        except LictlError as error:
+            _log.error("order not armed", order=order.id, error=type(error).__name__, **log.place(error))
+            self._rooms.alarms.set("kernel-tables", order.id, f"Order {order.id} could not be armed.")
+            if order.id not in self._orders:
+                self._enter(order.warrant, Phase.WAITING)  # tried again at the next turn
+
+    def _end(self, order: LiveOrder, ended: Warrant) -> None:
+        order.warrant = ended
+        order.ends_ns = min(order.ends_ns, ended.ends_ns)
+        order.phase, order.since = Phase.ENDING, time.monotonic()
+        self._write_armed()
+        _log.info("order ended", order=order.id, state=ended.state)
+
+    # ---- the kernel's tables
+
+    def _write_armed(self) -> None:
+        armed = [to_armed(order.warrant) for order in self._orders.values() if order.phase is Phase.ARMED]
+        self._write(compile_tables(armed))
+
+    def _write(self, tables: Tables) -> None:
+        try:
+            # Counters were zeroed when the order was admitted; one that is armed again goes on counting.
+            self._rooms.tables.apply(self._tables, tables, keep_counters=range(MAX_SLOTS))
+        except LictlError:
+            self._tables = self._rooms.tables.dump()  # whatever was written: the next difference starts from there
+            raise
+        self._tables = tables
+
+    def _publish(self) -> None:
+        self.live = {o.claim: o for o in self._orders.values() if o.phase in (Phase.ARMED, Phase.ENDING)}
+
+    # ---- the end of an order
+
+    def close_ended(self) -> None:
+        """Closes the streams of orders that are out of the kernel, and drops those that the agencies have."""
+        with self._lock:
+            for order in list(self._orders.values()):
+                if order.phase is Phase.ENDING and time.monotonic() - order.since >= GRACE_S:
+                    self._close(order)
+                elif order.phase is Phase.DELIVERING:
+                    self._drop_delivered(order)
+
+    def _close(self, order: LiveOrder) -> None:
+        taken = snapshot(self._rooms, [order])
+        if not self._rooms.datapath.call(lambda: self._write_end(order, taken)):
+            return
+        self._rooms.datapath.call(lambda: self._rooms.mediator.remove(order.claim))
+        order.phase = Phase.DELIVERING
+        self._publish()
+        for stream in order.streams:
+            stream.spool.sync()
+            stream.save()
+        self._rooms.workers.wake_all()
+
+    def _write_end(self, order: LiveOrder, taken: Snapshot) -> bool:
+        """In the data path's thread: takes the last records, tells of losses behind them, writes END."""
+        settle(self._rooms, taken)
+        for stream in order.streams:
+            if not stream.ended:
+                try:
+                    stream.stream.end()
+                except (LictlError, OSError):
+                    return False  # no room: tried again
+                stream.ended = True
+        return True
+
+    def _drop_delivered(self, order: LiveOrder) -> None:
+        if any(stream.spool.acknowledged < stream.spool.last_block for stream in order.streams):
+            return
+        for stream in order.streams:
+            self._rooms.workers.remove(stream.agency, stream.name)
+        self._finish(order)
+
+    def _finish(self, order: LiveOrder) -> None:
+        for stream in order.streams:
+            stream.spool.remove()
+        del self._orders[order.id]
+        self._finish_in_store(order.warrant)
+        self._publish()
+        _log.info("order finished", order=order.id)
+
+    def _finish_in_store(self, warrant: Warrant) -> None:
+        self._rooms.store.release_slot(warrant.id)
+
+    # ---- the end of the daemon
+
+    def save(self) -> None:
+        """Writes down losses by class, where they changed."""
+        for order in self.orders():
+            for stream in order.streams:
+                stream.save()

@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The report of `lictl status`: plain values for JSON, in the shape that docs/operator-guide.md describes."""
+
+from __future__ import annotations
+
+import os
+import platform
+from typing import TYPE_CHECKING, Any
+
+from lictl.probe import abi, interfaces
+from lictl.service.accounting import Account, Kernel, account
+from lictl.service.live import Phase
+from lictl.times import format_rfc3339
+from lictl.version import __version__
+
+if TYPE_CHECKING:
+    from lictl.probe.clock import Clock
+    from lictl.service.accounting import Stream
+    from lictl.service.live import LiveOrder, LiveStream
+    from lictl.service.ports import Ports
+    from lictl.service.registry import Registry
+    from lictl.service.rooms import Rooms
+
+_HOOKS = {abi.AT_INGRESS: "ingress", abi.AT_EGRESS: "egress"}
+_ATTEMPTS = 5
+
+
+def report(rooms: Rooms, registry: Registry, ports: Ports, clock: Clock, started_ns: int) -> dict[str, Any]:
+    """Everything at one moment; each order's account is exact by itself."""
+    reading = clock.read()
+    return {
+        "site": rooms.site.model_dump(),
+        "daemon": {
+            "version": __version__,
+            "pid": os.getpid(),
+            "started": format_rfc3339(started_ns),
+            "took_over": rooms.probe.took_over,
+            "kernel": platform.release(),
+            "incarnation": f"{rooms.probe.incarnation:016x}",
+            "batches": rooms.datapath.batches,
+            "records": rooms.datapath.records,
+            "unclaimed": rooms.mediator.unclaimed,
+        },
+        "clock": {
+            "error_ns": reading.error_ns,
+            "synchronised": reading.synchronised,
+            "kernel_error_ns": reading.kernel_error_ns,
+            "steps": clock.steps,
+        },
+        "interfaces": _interfaces(rooms, ports),
+        "rings": [
+            {"cpu": r.cpu, "size": r.size, "waiting": r.waiting, "consumed": r.consumed} for r in rooms.probe.rings()
+        ],
+        "totals": rooms.probe.totals(),
+        "warrants": [_warrant(rooms, order) for order in registry.orders()],
+        "deliveries": _deliveries(rooms, registry),
+        "alarms": rooms.alarms.report(),
+    }
+
+
+def _interfaces(rooms: Rooms, ports: Ports) -> list[dict[str, Any]]:
+    names = interfaces.names()
+    found = []
+    for attachment in rooms.probe.attachments():
+        port = ports.by_index.get(attachment.ifindex)
+        name = names.get(attachment.ifindex)
+        found.append(
+            {
+                "name": name or f"if{attachment.ifindex}",
+                "role": port.role if port else "none",
+                "drop": bool(port and port.drop),
+                "hook": _HOOKS[attachment.hook],
+                "mode": attachment.mode,
+                "program_id": attachment.program_id,
+                "tag": attachment.tag,
+                "taken_over": attachment.taken_over,
+                "link": _link(name),
+            }
+        )
+    return found
+
+
+def _link(name: str | None) -> str:
+    if name is None:
+        return "gone"
+    try:
+        with open(f"/sys/class/net/{name}/operstate") as file:  # noqa: PTH123 - read for each status: no object needed
+            return file.read().strip()
+    except OSError:
+        return "unknown"
+
+
+def _warrant(rooms: Rooms, order: LiveOrder) -> dict[str, Any]:
+    # The mediator's side first, between two batches; then the kernel's: what it has more is in flight.
+    facts = rooms.datapath.call(lambda: [stream.facts() for stream in order.streams])
+    kernel, accounts = _balance(rooms, order, facts)
+    return {
+        "id": order.id,
+        "liid": order.warrant.liid,
+        "state": order.phase.value,
+        "mode": order.mode,
+        "starts": format_rfc3339(order.starts_ns),
+        "ends": format_rfc3339(order.ends_ns),
+        "seen": kernel.seen,
+        "unproven": kernel.withheld,
+        "streams": [_stream(s, a) for s, a in zip(order.streams, accounts, strict=True)],
+    }
+
+
+def _balance(rooms: Rooms, order: LiveOrder, facts: list[Stream]) -> tuple[Kernel, list[Account]]:
+    for _ in range(_ATTEMPTS):
+        kernel = kernel_counts(rooms, order)
+        accounts = [account(s.saved.base, f, kernel) for s, f in zip(order.streams, facts, strict=True)]
+        if all(found.balanced for found in accounts):
+            break
+    return kernel, accounts
+
+
+def kernel_counts(rooms: Rooms, order: LiveOrder) -> Kernel:
+    """The kernel's counters of an order now; zero where it is not armed yet."""
+    if order.phase is Phase.WAITING:
+        return Kernel()
+    counts = rooms.probe.slot_counts(order.warrant.slot)
+    return Kernel(**{name: getattr(counts, name) for name in Kernel.__dataclass_fields__})
+
+
+def _stream(stream: LiveStream, found: Account) -> dict[str, Any]:
+    waiting = stream.spool.waiting
+    return {
+        "agency": stream.agency,
+        "stream": stream.name,
+        "format": stream.config.format,
+        "matched": found.matched,
+        "delivered": found.delivered,
+        "lost": found.lost,
+        "withheld": found.withheld,
+        "in_flight": found.in_flight,
+        "in_ring": found.in_ring,
+        "in_spool": found.in_spool,
+        "balanced": found.balanced,
+        "waiting_bytes": waiting.bytes,
+        "blocks": stream.spool.last_block,
+        "acknowledged_block": stream.spool.acknowledged,
+        "error": stream.stream.failure,
+    }
+
+
+def _deliveries(rooms: Rooms, registry: Registry) -> list[dict[str, Any]]:
+    spools: dict[str, list[LiveStream]] = {}
+    for order in registry.orders():
+        for stream in order.streams:
+            spools.setdefault(stream.agency, []).append(stream)
+    found = []
+    for worker in rooms.workers.states():
+        waiting = [stream.spool.waiting for stream in spools.get(worker.agency, [])]
+        links = list(worker.streams.values())
+        last = max((link.last_ack_ns for link in links), default=0)
+        found.append(
+            {
+                "agency": worker.agency,
+                "worker": worker.pid,
+                "restarts": worker.restarts,
+                "connected": sum(link.phase == "flowing" for link in links),
+                "streams": len(links),
+                "records": sum(each.records for each in waiting),
+                "bytes": sum(each.bytes for each in waiting),
+                "lag_s": round(max((link.lag_s for link in links), default=0.0), 3),
+                "acknowledged": format_rfc3339(last) if last else None,
+                "error": next((link.error for link in links if link.error), ""),
+            }
+        )
+    return found

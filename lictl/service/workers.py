@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The delivery processes: one for each agency that has a stream."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import threading
+from typing import TYPE_CHECKING
+
+from lictl.delivery.supervisor import AgencyWorker
+
+if TYPE_CHECKING:
+    from lictl.delivery.config import StreamConfig
+    from lictl.delivery.supervisor import WorkerState
+    from lictl.home import Home
+    from lictl.warrants.model import Agency
+
+USER = "lictl-delivery"
+# Where that user was not made: a number that Debian gives to nobody (policy 9.2.2: 60000-64999 is allocated on demand).
+FALLBACK_UID = 60971
+
+
+def delivery_uid() -> int | None:
+    """The user that talks to agencies; None where this process cannot become another one."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(USER).pw_uid
+    except KeyError:
+        return FALLBACK_UID
+
+
+class Workers:
+    """Starts, wakes and ends them. May be used from every thread."""
+
+    def __init__(self, home: Home, uid: int | None) -> None:
+        self._home = home
+        self._uid = uid
+        self._lock = threading.Lock()
+        self._workers: dict[str, AgencyWorker] = {}
+        self._streams: dict[str, set[str]] = {}
+
+    def add(self, agency: Agency, stream: StreamConfig) -> None:
+        """Delivers one more stream; its spool exists. Starts the agency's process where there is none."""
+        with self._lock:
+            worker = self._workers.get(agency.name)
+            if worker is None:
+                folder = self._home.spool / agency.name
+                worker = AgencyWorker(agency, folder, [stream], uid=self._uid)
+                worker.start()
+                self._workers[agency.name] = worker
+            else:
+                worker.add_stream(stream)
+            self._streams.setdefault(agency.name, set()).add(stream.name)
+
+    def remove(self, agency: str, stream: str) -> None:
+        """Ends a stream's delivery; with its last one the agency's process ends."""
+        with self._lock:
+            worker, names = self._workers.get(agency), self._streams.get(agency, set())
+            if worker is None or stream not in names:
+                return
+            names.discard(stream)
+            if names:
+                worker.remove_stream(stream)
+                return
+            del self._workers[agency]
+        worker.stop()
+
+    def wake_all(self) -> None:
+        """There are new blocks: costs one small write an agency."""
+        for worker in tuple(self._workers.values()):
+            worker.wake()
+
+    def states(self) -> list[WorkerState]:
+        """How each agency's process is."""
+        return [worker.state() for worker in tuple(self._workers.values())]
+
+    def stop(self) -> None:
+        """Ends all of them; what is spooled waits for the next start."""
+        with self._lock:
+            workers, self._workers = list(self._workers.values()), {}
+        for worker in workers:
+            worker.stop()
