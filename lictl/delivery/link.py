@@ -228,9 +228,10 @@ class Link:
     def _fill(self) -> bool:
         options = self._options
         room = options.window_bytes - self._unacked_bytes
-        if self._unacked and (room <= 0 or len(self._unacked) >= options.window_blocks):
+        blocks = options.window_blocks - len(self._unacked)
+        if self._unacked and (room <= 0 or blocks <= 0):
             return False
-        for item in self._reader.read(max(min(room, options.chunk_bytes), 4096)):
+        for item in self._reader.read(max(min(room, options.chunk_bytes), 4096), max(blocks, 1)):
             if isinstance(item, Damaged):
                 self._put(wire.damaged_frame(wire.DamagedRange(item.first_block, item.last_block, item.last_sequence)))
                 last = self._unacked[-1] if self._unacked else None

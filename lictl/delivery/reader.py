@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from lictl.delivery.blocks import (
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _WALK_BYTES = 1 << 20
+_SEARCH_S = 0.25
 
 
 class Place(NamedTuple):
@@ -71,6 +73,8 @@ class SpoolReader:
         self._segment = 0
         self._offset = 0
         self._next = 0
+        self._search_after = 0.0
+        self._max_blocks = 1
         self.seek(from_block)
 
     @property
@@ -145,18 +149,35 @@ class SpoolReader:
         return True
 
     def _following(self) -> int | None:
-        """First block of the next segment that holds something, None while this is the last one."""
+        """First block of the next segment that holds something, None while this is the last one.
+
+        Its name nearly always follows from the next block's number; a search for another one (numbers were skipped,
+        a file is gone) that found nothing is not repeated for a moment, so that waking an idle stream costs little.
+        """
+        if self._holds_something(self._next):
+            return self._next
+        now = time.monotonic()
+        if now < self._search_after:
+            return None
         for first in list_segments(self._folder):
-            if first > self._segment:
-                with contextlib.suppress(FileNotFoundError):
-                    if (self._folder / segment_name(first)).stat().st_size:
-                        return first
+            if first > self._segment and self._holds_something(first):
+                return first
+        self._search_after = now + _SEARCH_S
         return None
+
+    def _holds_something(self, first: int) -> bool:
+        if first <= self._segment:
+            return False
+        try:
+            return (self._folder / segment_name(first)).stat().st_size > 0
+        except FileNotFoundError:
+            return False
 
     # ---- reading
 
-    def read(self, max_bytes: int = 1 << 20) -> list[Stored | Damaged]:
+    def read(self, max_bytes: int = 1 << 20, max_blocks: int = 1024) -> list[Stored | Damaged]:
         """The next blocks, about `max_bytes` of them but at least one; empty when nothing new is there."""
+        self._max_blocks = max_blocks
         found: list[Stored | Damaged] = []
         while not found:
             if self._fd < 0 and not self._begin():
@@ -193,7 +214,7 @@ class SpoolReader:
         data = os.pread(self._fd, length, self._offset)
         view = memoryview(data)
         at = 0
-        while len(data) - at >= HEADER_BYTES:
+        while len(data) - at >= HEADER_BYTES and len(found) < self._max_blocks:
             try:
                 header = parse_header(self._key, data, at)
             except BlockError:

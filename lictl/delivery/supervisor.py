@@ -146,6 +146,8 @@ class AgencyWorker:
             with self._lock:
                 if self._stopping.is_set():
                     return
+                for name, state in self._states.items():
+                    self._states[name] = replace(state, phase="waiting", error="the delivery process died")
                 self._restarts += 1
                 self._spawn()
 
