@@ -17,6 +17,24 @@ li_inline long li_load(void *ctx, int kind, uint32_t off, void *to, uint32_t len
 	return bpf_xdp_load_bytes(ctx, off, to, len);
 }
 
+/* A frame too long for one call: bpf_xdp_load_bytes takes at most 65535 bytes. */
+#define LI_FIRST_PART 16384
+
+li_inline long li_load_long(void *ctx, int kind, uint8_t *to, uint32_t len)
+{
+	if (li_load(ctx, kind, 0, to, LI_FIRST_PART))
+		return -1;
+	len -= LI_FIRST_PART;
+	li_opaque(len); /* the verifier needs both bounds right here */
+	if (len < 1 || len > LI_MAX_FRAME - LI_FIRST_PART)
+		return -1;
+	return li_load(ctx, kind, LI_FIRST_PART, to + LI_FIRST_PART, len);
+}
+
+/* The `room` is a constant, so one of the two is left. */
+#define li_load_frame(ctx, kind, to, len, room)                                                                        \
+	((room) > LI_FIRST_PART ? li_load_long(ctx, kind, to, len) : li_load(ctx, kind, 0, to, len))
+
 /* A reader that sleeps is woken once; one that naps, past its watermark only. */
 li_inline uint64_t li_wake_flags(void *ring, uint32_t cpu)
 {
@@ -81,7 +99,7 @@ li_inline int li_emit_header(const struct li_emission *e, uint8_t flags)
 		}                                                                                                      \
 		li_fill_packet(rec, e->s, e->claim, e->dir, e->count->matched, len);                                   \
 		li_opaque(len); /* the verifier needs both bounds right here */                                        \
-		if (len < LI_MIN_FRAME || len > (room) || li_load(ctx, kind, 0, rec + 1, len)) {                       \
+		if (len < LI_MIN_FRAME || len > (room) || li_load_frame(ctx, kind, (uint8_t *)(rec + 1), len, room)) { \
 			e->count->lost_frame++;                                                                        \
 			bpf_ringbuf_discard(rec, BPF_RB_NO_WAKEUP);                                                    \
 			return 0;                                                                                      \
