@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def say(text: str) -> None:
     """A line of progress."""
-    Console().print(Text(text, style="dim"))
+    Console().print(Text(text, style="dim"), soft_wrap=True)
 
 
 def show(outcome: Outcome) -> None:
@@ -33,16 +33,17 @@ def show(outcome: Outcome) -> None:
 
 
 def _accounts(outcome: Outcome) -> Table:
-    classes = sorted({name for w in outcome.warrants for stream in w["streams"] for name in stream["lost"]})
+    """One column a warrant and agency, so that it fits 80 characters."""
+    streams = [(warrant, stream) for warrant in outcome.warrants for stream in warrant["streams"]]
+    classes = sorted({name for _, stream in streams for name in stream["lost"]})
     table = Table(title="Packets of each warrant", title_justify="left")
-    for column in ("warrant", "mode", "agency"):
-        table.add_column(column)
-    for column in ("seen", "matched", "delivered", *(f"lost: {name}" for name in classes), "withheld"):
-        table.add_column(column, justify="right")
-    for warrant in outcome.warrants:
-        for stream in warrant["streams"]:
-            figures = [warrant["seen"], stream["matched"], stream["delivered"]]
-            figures += [stream["lost"].get(name, 0) for name in classes]
-            figures.append(stream["withheld"])
-            table.add_row(warrant["liid"], warrant["mode"], stream["agency"], *(f"{figure:,}" for figure in figures))
+    table.add_column("")
+    for warrant, stream in streams:
+        table.add_column(f"{warrant['liid']}\n{warrant['mode']}, to {stream['agency']}", justify="right")
+    rows: list[tuple[str, list[int]]] = [("seen", [warrant["seen"] for warrant, _ in streams])]
+    rows += [(name, [stream[name] for _, stream in streams]) for name in ("matched", "delivered")]
+    rows += [(f"lost: {name}", [stream["lost"].get(name, 0) for _, stream in streams]) for name in classes]
+    rows += [(name.replace("_", " "), [stream[name] for _, stream in streams]) for name in ("withheld", "in_flight")]
+    for name, figures in rows:
+        table.add_row(name, *(f"{figure:,}" for figure in figures))
     return table

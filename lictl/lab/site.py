@@ -51,7 +51,7 @@ class Order:
         content = self.mode == "content"
         lines = [
             "[authority]",
-            f'kind = "{"title3" if content else "pen_register"}"',
+            f'kind = "{"title-iii" if content else "pen-trap"}"',
             f'citation = "{"18 USC 2518" if content else "18 USC 3123"}"',
             'court = "Superior Court of Example County"',
             f'docket = "LAB-{self.liid}"',
