@@ -43,13 +43,13 @@ def serve(
         bool, typer.Option("--keep", help="On SIGTERM leave the capture attached; the next serve takes it over.")
     ] = False,
     pin_dir: Annotated[
-        Path | None, typer.Option(help="Folder on a bpffs for the pinned maps. [default: run/bpf in the home]")
+        Path | None, typer.Option(help="Folder on a bpffs for the pinned maps. (default: run/bpf in the home)")
     ] = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay in the foreground; this is what serve does anyway.")
     ] = True,
     log_level: Annotated[
-        str | None, typer.Option(help="debug, info, warning or error. [env: LICTL_LOG; default: info]")
+        str | None, typer.Option(help="debug, info, warning or error. (env: LICTL_LOG; default: info)")
     ] = None,
     home: state.HomeOption = None,
     as_json: state.JsonOption = False,

@@ -17,7 +17,7 @@ from lictl.home import Home
 
 HomeOption = Annotated[
     Path | None,
-    typer.Option("--home", help="Folder of this site. [env: LICTL_HOME; default: /var/lib/lictl]", show_default=False),
+    typer.Option("--home", help="Folder of this site. (env: LICTL_HOME; default: /var/lib/lictl)", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON on standard output.", show_default=False)]
 

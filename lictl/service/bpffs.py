@@ -51,6 +51,6 @@ def ensure(folder: Path) -> Path:
 
 def remove(folder: Path) -> None:
     """Unmounts a bpffs that is mounted right here and holds no pin; one that lies further up stays."""
-    pins = (path for path in folder.rglob("*") if not path.is_dir())
+    pins = (path for part in folder.iterdir() if part.is_dir() for path in part.iterdir())  # beside the kernel's own
     if is_bpffs(folder) and not is_bpffs(folder.parent) and not any(pins):
         _libc.umount2(os.fsencode(folder), _MNT_DETACH)

@@ -240,10 +240,10 @@ class Registry:
             if not any(o.phase in (Phase.ARMED, Phase.WAITING) and now >= o.ends_ns for o in self._orders.values()):
                 return
             for warrant in self._rooms.store.expire(now):
-                order = self._orders.get(warrant.id)
-                if order is not None and order.phase is Phase.ARMED:
-                    self._end(order, warrant)
-                elif order is not None and order.phase is Phase.WAITING:
+                over = self._orders.get(warrant.id)
+                if over is not None and over.phase is Phase.ARMED:
+                    self._end(over, warrant)
+                elif over is not None and over.phase is Phase.WAITING:
                     del self._orders[warrant.id]
                     self._finish_in_store(warrant)
 
