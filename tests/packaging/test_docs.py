@@ -3,14 +3,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
+
+from lictl.times import parse_rfc3339
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -140,3 +145,18 @@ def test_readme_make_targets_exist() -> None:
             for target in re.findall(r"^(?:[$#] )?(?:sudo )?make ([a-z-]+)", body, re.MULTILINE):
                 done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
                 assert "No rule to make target" not in done.stderr, f"{document.name}: make {target}"
+
+
+def test_readme_quick_start_runs(tmp_path: Path) -> None:
+    """Site, agency and order of README's quick start go through as they are written, on the day after the signature."""
+    text = (ROOT / "README.md").read_text()
+    order = next(body for language, body in FENCE.findall(text) if language == "toml")
+    (tmp_path / "order.toml").write_text(order)
+    offset = parse_rfc3339("2026-11-21T12:00:00Z") - time.time_ns()
+    env = os.environ | {"LICTL_HOME": str(tmp_path / "home"), "LICTL_CLOCK_OFFSET_NS": str(offset)}
+    wanted = [("init",), ("agency", "add"), ("warrant", "add"), ("warrant", "revoke")]
+    for start in wanted:
+        line = next(line for line in command_lines(text) if tuple(line[: len(start)]) == start)
+        program = Path(sys.executable).with_name("lictl")
+        done = subprocess.run([program, *line], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"lictl {shlex.join(line)}: {done.stderr}"
