@@ -12,7 +12,7 @@ import numpy as np
 
 from lictl.errors import LictlError, RefusedError, UsageError
 from lictl.handover.base import Encoded, Encoder
-from lictl.probe.abi import AT_EGRESS
+from lictl.probe.abi import AT_EGRESS, MAX_IFINDEX
 from lictl.probe.native import ffi
 
 if TYPE_CHECKING:
@@ -162,8 +162,8 @@ class NativeEncoder(Encoder):
         """The declaration of the record's interface; b"" where it has one already or the buffer is full."""
         rec = batch.recs[index]
         ifindex, hook = int(rec["ifindex"]), int(rec["hook"])
-        if hook > AT_EGRESS:
-            raise LictlError("a record names a hook that does not exist.", "Please report this: it cannot happen.")
+        if hook > AT_EGRESS or ifindex >= MAX_IFINDEX:
+            raise LictlError("a record names an impossible interface.", "Please report this: it cannot happen.")
         key = ifindex * 2 + hook
         if self._interfaces.number(key) >= 0:
             return b""

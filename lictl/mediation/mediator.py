@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from lictl.probe.batch import Batch, Group, Selection
 
 _log = log.get("mediation")
+NOTHING = (0, 0)
+"""A window that no packet is in."""
 
 
 class Order(Protocol):
@@ -110,12 +112,11 @@ class Mediator:
 
 def _deliver(batch: Batch, group: Group, order: Order, stream: Stream) -> None:
     counts = stream.counts
-    if stream.encoder.mode != order.mode:
-        counts.refused += len(group.order)  # promise 2: an order that was narrowed gets nothing through an old encoder
-        return
+    # Promise 2: an order that was narrowed to headers gets nothing through the encoder of its content.
+    window = (order.starts_ns, order.ends_ns) if stream.encoder.mode == order.mode else NOTHING
     # A pending gap is written with the position as it is now, so before this batch moves it.
     clear = stream.pending is None or stream.writable
-    selection = sequence(batch, group, (order.starts_ns, order.ends_ns), stream.encoder.kind, stream.position)
+    selection = sequence(batch, group, window, stream.encoder.kind, stream.position)
     counts.refused += selection.refused
     counts.duplicates += selection.duplicates
     done, error = 0, None

@@ -157,6 +157,7 @@ def test_an_order_narrowed_to_headers_gets_nothing_through_the_old_stream(opened
     Mediator([stream]).take(Batch.of(packet(frames[0]), frames), {CLAIM: Order("headers")})
     assert blocks(spool) == []
     assert stream.counts.refused == 1
+    assert int(stream.position.last_slot_seq[0]) == 1  # passed, so not in flight any more
 
 
 def test_a_packet_record_never_leaves_by_a_headers_stream(opened: Callable[..., Spool]) -> None:
