@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from lictl.errors import BY_EXIT_CODE, LictlError, UnavailableError
 from lictl.lab import topology
 from lictl.lab.lab import environment
+from lictl.times import format_rfc3339, parse_rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 AGENCY_NAME = "lab-agency"
 AGENCY_PORT = 41900
+_HOUR_NS = 3_600_000_000_000
 BOTH_PORTS = ("--interface", f"{topology.ACCESS}=access", "--interface", f"{topology.CORE}=core")
 
 
@@ -56,15 +58,15 @@ class Order:
             'court = "Superior Court of Example County"',
             f'docket = "LAB-{self.liid}"',
             'signed_by = "Judge A. Example"',
-            f"signed_at = {self.starts}",
+            f'signed_at = "{format_rfc3339(parse_rfc3339(self.starts) - _HOUR_NS)}"',
             'presented_by = "Det. B. Example"',
             "",
             "[intercept]",
             f'case_id = "CASE-{self.liid}"',
             f'liid = "{self.liid}"',
             f'mode = "{self.mode}"',
-            f"starts = {self.starts}",
-            f"ends = {self.ends}",
+            f'starts = "{self.starts}"',
+            f'ends = "{self.ends}"',
             f"targets = {json.dumps(list(self.targets))}",
         ]
         for agency in self.agencies:
@@ -194,22 +196,24 @@ class Site:
             if waiting == 0:
                 return report
             if time.monotonic() > limit:
-                raise UnavailableError(f"{waiting} packets are not delivered after {timeout:g} s.", self.log())
+                raise UnavailableError(f"{waiting} packets are not delivered after {timeout:g} s.", self.log()[-2000:])
             time.sleep(0.1)
 
     def log(self, name: str = "daemon.log") -> str:
-        """The end of a log file, for messages."""
+        """What a process wrote into its log file."""
         path = self.folder / name
-        return path.read_text(errors="replace")[-3000:] if path.exists() else ""
+        return path.read_text(errors="replace") if path.exists() else ""
 
     def _check_alive(self, process: subprocess.Popen[bytes], log: str) -> None:
         if process.poll() is not None:
-            raise UnavailableError(f"The process of {log} ended with {process.returncode}: {self.log(log).strip()}")
+            raise UnavailableError(
+                f"The process of {log} ended with {process.returncode}: {self.log(log)[-2000:].strip()}"
+            )
 
     def _wait_for_port(self, host: str, port: int, process: subprocess.Popen[bytes], log: str) -> None:
         limit = time.monotonic() + 20
         while not self.lab.listens(host, port):
             self._check_alive(process, log)
             if time.monotonic() > limit:
-                raise UnavailableError(f"Nothing listens on port {port} of {host}: {self.log(log).strip()}")
+                raise UnavailableError(f"Nothing listens on port {port} of {host}: {self.log(log)[-2000:].strip()}")
             time.sleep(0.05)

@@ -17,6 +17,7 @@ from lictl.home import Home
 from lictl.lab import namespace, topology
 from lictl.lab.capture import Capture, Packet, read
 from lictl.lab.site import AGENCY_NAME, Order, Site
+from lictl.service import administration
 from lictl.service.client import Client
 from lictl.times import format_rfc3339, now_ns
 
@@ -49,6 +50,14 @@ class Rig(Site):
         report = Client(Home(self.home), timeout_s=10).call("status")
         assert isinstance(report, dict)
         return report
+
+    def add(self, order: Order) -> str:
+        """As `lictl warrant add` does, without its start-up time."""
+        return str(administration.add(Home(self.home), order.toml(), order.liid)["id"])
+
+    def revoke(self, name: str) -> None:
+        """As `lictl warrant revoke` does, without its start-up time."""
+        administration.revoke(Home(self.home), name)
 
     def up(self, *arguments: str, handover: str = "pcapng") -> Rig:
         """Home, receiver and daemon."""

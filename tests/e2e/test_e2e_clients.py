@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from e2e_tshark import header_fields
-from e2e_wire import assert_flow_order, assert_nothing_of, assert_same_frames, assert_times_close, own
+from e2e_wire import assert_flow_order, assert_nothing_of, assert_same_frames, assert_times_close, ends, frames, own
 
 from lictl.lab import topology, traffic, verify
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.kernel, pytest.mark.net]
 
-SUB1, SUB2, SERVER = topology.SUB["sub1"], topology.SUB["sub2"], topology.SERVER
+SUB1, SUB2 = topology.SUB["sub1"], topology.SUB["sub2"]
 WORD = "sub1e2e0e2e0e2e0"
 
 CLIENTS = {
@@ -91,16 +91,21 @@ def test_content_and_headers_of_a_client(rig: Rig, orders: tuple[str, str], clie
 
 
 def test_both_ends_under_different_orders(rig: Rig) -> None:
-    """The subscriber under a content warrant, the server under a pen register order: each gets its own, once."""
-    content, headers = rig.order("content", *targets(SUB1)), rig.order("headers", *targets(SERVER))
+    """Two subscribers who talk through the box, one under each kind of order: both get the flow, each packet once."""
+    for host, other in (("sub1", SUB2), ("sub2", SUB1)):
+        rig.lab.run(host, ["ip", "route", "replace", f"{other.v4}/32", "via", topology.ISP_ACCESS.v4])
+    content, headers = rig.order("content", *targets(SUB1)), rig.order("headers", *targets(SUB2))
     with rig.wires() as wires:
+        rig.lab.run("sub1", ["ping", "-n", "-c", "5", "-i", "0.05", SUB2.v4])
         rig.lab.run("sub1", traffic.http(WORD, 50_000))
         rig.lab.run("sub2", traffic.ping(WORD, ipv6=True))
-    assert rig.settled(content)["delivered"] == len(wires.taken(SUB1))
-    of_server = len(wires.taken(SUB1)) + len(wires.taken(SUB2))
-    assert rig.settled(headers)["delivered"] == of_server
-    judge_content(rig, content, wires, SUB1)
-    assert_nothing_of(rig.files(content), "sub2")
+    between = frames(wires.access, lambda frame: set(ends(frame)) == {SUB1.v4, SUB2.v4})
+    assert len(between) == 10
+    received = frames(wires.core, lambda frame: ends(frame)[1] in own(SUB1))
+    sent = frames(wires.access, lambda frame: bool(set(ends(frame)) & own(SUB1)))
+    assert rig.settled(content)["delivered"] == len(sent + received)
+    assert_same_frames((p.data for p in sent + received), (p.data for p in rig.delivered(content)))
+    assert rig.settled(headers)["delivered"] == len(wires.taken(SUB2)) + 5
     for liid in (content, headers):
         rig.revoke(liid)
 
