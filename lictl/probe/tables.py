@@ -91,7 +91,7 @@ class KernelTables:
     def ports(self, ports: Sequence[PortConfig]) -> None:
         """Sets what each interface may take; every other interface takes nothing."""
         with self._lock:
-            wanted = {port.ifindex: _pack_port(port) for port in ports}
+            wanted = {port.ifindex: pack_port(port) for port in ports}
             keys, values = self._probe.dump(abi.MAP_PORTS, np.dtype(np.uint32), abi.PORT, abi.MAX_IFINDEX)
             active = np.flatnonzero(values.view("u1").reshape(len(values), -1).any(axis=1))
             idle = [int(keys[index]) for index in active if int(keys[index]) not in wanted]
@@ -200,7 +200,8 @@ def _shared(old: Tables, new: Tables) -> Tables:
     return Tables(maps=maps, slots={}, kinds=old.kinds & new.kinds, **lengths)
 
 
-def _pack_port(port: PortConfig) -> bytes:
+def pack_port(port: PortConfig) -> bytes:
+    """The packed ``li_port``."""
     value = np.zeros(1, abi.PORT)
     value["role"] = port.role
     for name, hook in (("ingress", port.ingress), ("egress", port.egress)):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from lictl.warrants.tables import WarrantFile
+    from lictl.warrants.tables import InterceptTable, WarrantFile
 
 __all__ = ["Agency", "Delivery", "Store", "Warrant", "to_armed"]
 
@@ -221,13 +221,17 @@ class Store:
         )
 
 
-def _columns(file: WarrantFile, slot: int, generation: int, now_ns: int) -> dict[str, Any]:
-    order = file.intercept
-    flags = (
+def slot_flags(order: InterceptTable) -> int:
+    """SLOT_* bits that an order's file asks for."""
+    return (
         (layout.SLOT_ACCESS_ONLY if access_only(order.targets) else 0)
         | (layout.SLOT_NO_PORTS if order.ports is False else 0)
         | (layout.SLOT_NO_LENGTH if order.length is False else 0)
     )
+
+
+def _columns(file: WarrantFile, slot: int, generation: int, now_ns: int) -> dict[str, Any]:
+    order = file.intercept
     return {
         "liid": order.liid,
         "case_id": order.case_id,
@@ -237,7 +241,7 @@ def _columns(file: WarrantFile, slot: int, generation: int, now_ns: int) -> dict
         "ends_ns": order.ends,
         "slot": slot,
         "generation": generation,
-        "flags": flags,
+        "flags": slot_flags(order),
         "targets": json.dumps([str(target) for target in order.targets]),
         "authority": json.dumps(file.authority.model_dump()),
         "added_ns": now_ns,
