@@ -139,7 +139,7 @@ static void tc_explain(int ret, uint32_t ifindex, uint32_t other_id, char *err, 
 		       "Remove it, or ask for replacement.",
 		       other_id, name, TC_HANDLE, TC_PRIORITY);
 	else if (ret == -EPERM)
-		ln_say(err, err_len, "Attaching to %s is not allowed: run as root, or with CAP_BPF and CAP_NET_ADMIN.",
+		ln_say(err, err_len, "Attaching to %s is not allowed. Run as root, or with CAP_BPF and CAP_NET_ADMIN.",
 		       name);
 	else
 		ln_say(err, err_len,

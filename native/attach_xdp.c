@@ -86,7 +86,7 @@ static void xdp_explain(int ret, uint32_t ifindex, uint32_t mode, char *err, siz
 	char name[IF_NAMESIZE];
 
 	if (ret == -EPERM)
-		ln_say(err, err_len, "Attaching to %s is not allowed: run as root, or with CAP_BPF and CAP_NET_ADMIN.",
+		ln_say(err, err_len, "Attaching to %s is not allowed. Run as root, or with CAP_BPF and CAP_NET_ADMIN.",
 		       xdp_name(ifindex, name));
 	else if (ret == -EBUSY || ret == -EEXIST)
 		ln_say(err, err_len, "Another XDP program was attached to %s at the same moment.",

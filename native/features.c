@@ -31,9 +31,10 @@ int ln_feature(int index, const char **name)
 	*name = features[index].name;
 	if (features[index].map_type)
 		ret = libbpf_probe_bpf_map_type(features[index].map_type, NULL);
-	else if (features[index].helper)
-		ret = libbpf_probe_bpf_helper(features[index].prog_type, features[index].helper, NULL);
 	else
 		ret = libbpf_probe_bpf_prog_type(features[index].prog_type, NULL);
+	/* Asked only where programs load at all: a refusal for want of privilege would look like a helper that is there. */
+	if (ret > 0 && features[index].helper)
+		ret = libbpf_probe_bpf_helper(features[index].prog_type, features[index].helper, NULL);
 	return ret < 0 ? 0 : ret; /* not permitted counts as not possible */
 }

@@ -47,7 +47,7 @@ static void loader_explain(int ret, char *log, char *err, size_t err_len)
 
 	if (ret == -EPERM && !reason[0])
 		ln_say(err, err_len,
-		       "The kernel does not allow to load the capture program: run as root, or with CAP_BPF, "
+		       "The kernel does not allow to load the capture program. Run as root, or with CAP_BPF, "
 		       "CAP_NET_ADMIN and CAP_PERFMON.");
 	else if (reason[0])
 		ln_say(err, err_len, "The kernel refused the capture program: %s (%s). See lictl doctor.", reason,

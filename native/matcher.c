@@ -296,7 +296,8 @@ int ln_match_frame(struct ln_matcher *matcher, const uint8_t *frame, uint32_t fr
 	if (s.parsed.parse == LI_PARSE_OK)
 		matcher->totals.l4[s.parsed.l4]++;
 	current = matcher;
-	li_match(&s, &matcher->totals, &matcher->config);
+	if (li_worth_matching(&s, &matcher->config))
+		li_match(&s, &matcher->totals, &matcher->config);
 	current = NULL;
 	if (!s.n)
 		return -(int)s.parsed.parse;

@@ -87,8 +87,10 @@ class Batch:
 
     def frame(self, index: int) -> bytes:
         """A copy of one frame (tests and diagnosis; the data path never copies)."""
+        if not 0 <= index < self.n:
+            raise IndexError(f"record {index} of {self.n}")
         length = int(self.recs["cap_len"][index])
-        if index >= self.n or length == 0:
+        if length == 0:
             return b""
         return bytes(ffi.buffer(ffi.cast("const uint8_t *", int(self.data[index])), length))
 

@@ -70,9 +70,7 @@ def wire(netns_prefix: str, request: pytest.FixtureRequest) -> Iterator[Wire]:
         made.run("ip", "link", "add", "va", "type", "veth", "peer", "name", "vb")
         made.run("ip", "link", "set", "va", "up")
         made.run("ip", "link", "set", "vb", "up")
-        numbers = [
-            int(made.run("ip", "-o", "link", "show", name).split(":")[0]) for name in ("va", "vb")
-        ]
+        numbers = [int(made.run("ip", "-o", "link", "show", name).split(":")[0]) for name in ("va", "vb")]
         yield Wire(space, *numbers)
     finally:
         namespace.remove([space])
