@@ -87,7 +87,8 @@ int li_ingress(struct xdp_md *ctx)
 	s->parsed.parse =
 		(uint8_t)li_parse_frame(ctx, LI_CTX_XDP, (void *)(long)ctx->data, (void *)(long)ctx->data_end, s);
 	li_count_parse(totals, &s->parsed);
-	li_match(s, totals, config);
+	if (li_worth_matching(s, config))
+		li_match(s, totals, config);
 	if (s->n)
 		li_emit(ctx, LI_CTX_XDP, s);
 	return hook->flags & LI_HOOK_DROP ? XDP_DROP : XDP_PASS;
@@ -118,7 +119,8 @@ int li_egress(struct __sk_buff *ctx)
 	s->parsed.parse =
 		(uint8_t)li_parse_frame(ctx, LI_CTX_SKB, (void *)(long)ctx->data, (void *)(long)ctx->data_end, s);
 	li_count_parse(totals, &s->parsed);
-	li_match(s, totals, config);
+	if (li_worth_matching(s, config))
+		li_match(s, totals, config);
 	if (s->n)
 		li_emit(ctx, LI_CTX_SKB, s);
 	return TC_ACT_UNSPEC; /* the next filter decides, as without us */

@@ -24,11 +24,11 @@ li_inline long li_load_long(void *ctx, int kind, uint8_t *to, uint32_t len)
 {
 	if (li_load(ctx, kind, 0, to, LI_FIRST_PART))
 		return -1;
-	len -= LI_FIRST_PART;
-	li_opaque(len); /* the verifier needs both bounds right here */
-	if (len < 1 || len > LI_MAX_FRAME - LI_FIRST_PART)
+	len -= LI_FIRST_PART + 1;
+	li_opaque(len); /* the verifier needs both bounds right here: 1 to the rest of the room */
+	if (len > LI_MAX_FRAME - LI_FIRST_PART - 1)
 		return -1;
-	return li_load(ctx, kind, LI_FIRST_PART, to + LI_FIRST_PART, len);
+	return li_load(ctx, kind, LI_FIRST_PART, to + LI_FIRST_PART, len + 1);
 }
 
 /* The `room` is a constant, so one of the two is left. */
@@ -152,7 +152,7 @@ li_inline int li_emit_packet(void *ctx, int kind, const struct li_emission *e)
 }
 
 /* One record for the order at `index` of the match list. */
-li_noinline int li_emit_one(void *ctx, int kind, struct li_scratch *s, uint32_t index)
+li_inline int li_emit_one(void *ctx, int kind, struct li_scratch *s, uint32_t index)
 {
 	uint32_t zero = 0, slot_index, cpu = s->cpu;
 	struct li_emission e = {.s = s};
@@ -177,12 +177,25 @@ li_noinline int li_emit_one(void *ctx, int kind, struct li_scratch *s, uint32_t 
 	return li_emit_packet(ctx, kind, &e);
 }
 
+li_stage int li_emit_one_xdp(struct xdp_md *ctx, struct li_scratch *s, uint32_t index)
+{
+	return s ? li_emit_one(ctx, LI_CTX_XDP, s, index) : 0;
+}
+
+li_stage int li_emit_one_skb(struct __sk_buff *ctx, struct li_scratch *s, uint32_t index)
+{
+	return s ? li_emit_one(ctx, LI_CTX_SKB, s, index) : 0;
+}
+
 li_inline void li_emit(void *ctx, int kind, struct li_scratch *s)
 {
 	for (uint32_t i = 0; i < LI_MAX_MATCHES; i++) {
-		if (i >= s->n)
+		if (i >= li_get(s->n))
 			break;
-		li_emit_one(ctx, kind, s, i);
+		if (kind == LI_CTX_SKB)
+			li_emit_one_skb(ctx, s, i);
+		else
+			li_emit_one_xdp(ctx, s, i);
 	}
 }
 

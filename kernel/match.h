@@ -265,47 +265,13 @@ li_noinline int li_match_v6(struct li_scratch *s, struct li_totals *totals, cons
 	return 0;
 }
 
-/*
- * False where the filter alone proves that no prefix covers the address.  Worth asking
- * in line when one prefix length is in use, the common case: it saves the miss a call.
- */
-li_inline int li_worth_v4(const struct li_config *config, const uint8_t *address)
-{
-	struct li_key_v4 key;
-	uint32_t host;
-
-	if (config->n_v4_lens != 1)
-		return 1;
-	__builtin_memcpy(&host, address, 4);
-	li_mask_v4(&key, host, config->v4_lens[0]);
-	return li_may_hit(li_bit_v4(&key));
-}
-
-li_inline int li_worth_v6(const struct li_config *config, const uint8_t *address)
-{
-	struct li_key_v6 key;
-	uint64_t high, low;
-
-	if (config->n_v6_lens != 1)
-		return 1;
-	__builtin_memcpy(&high, address, 8);
-	__builtin_memcpy(&low, address + 8, 8);
-	li_mask_v6(&key, __builtin_bswap64(high), __builtin_bswap64(low), config->v6_lens[0]);
-	return li_may_hit(li_bit_v6(&key));
-}
-
 li_inline void li_match_address(struct li_scratch *s, struct li_totals *totals, const struct li_config *config,
 				uint32_t how)
 {
-	const uint8_t *address = how & LI_SIDE_SRC ? s->parsed.src : s->parsed.dst;
-
-	if (s->parsed.ip_version == 4 && config->kinds & LI_KIND_V4) {
-		if (li_worth_v4(config, address))
-			li_match_v4(s, totals, config, how);
-	} else if (s->parsed.ip_version == 6 && config->kinds & LI_KIND_V6) {
-		if (li_worth_v6(config, address))
-			li_match_v6(s, totals, config, how);
-	}
+	if (s->parsed.ip_version == 4 && config->kinds & LI_KIND_V4)
+		li_match_v4(s, totals, config, how);
+	else if (s->parsed.ip_version == 6 && config->kinds & LI_KIND_V6)
+		li_match_v6(s, totals, config, how);
 }
 
 /* An IPv6 packet may carry ::ffff:a.b.c.d, but it is not a packet of that IPv4 address. */
@@ -394,16 +360,62 @@ li_inline void li_match_side(struct li_scratch *s, struct li_totals *totals, con
 }
 
 /* Fills the list of orders of the packet in s->parsed. */
-li_inline void li_match(struct li_scratch *s, struct li_totals *totals, const struct li_config *config)
+li_stage int li_match(struct li_scratch *s, struct li_totals *totals, const struct li_config *config)
 {
-	uint32_t sides = s->sides | s->access_sides;
+	uint32_t sides;
 
+	if (!s || !totals || !config)
+		return 0;
+	sides = s->sides | s->access_sides;
 	if (sides & LI_SIDE_SRC)
 		li_match_side(s, totals, config, LI_HOW(LI_SIDE_SRC, LI_DIR_FROM));
 	if (sides & LI_SIDE_DST)
 		li_match_side(s, totals, config, LI_HOW(LI_SIDE_DST, LI_DIR_TO));
 	if (config->kinds & LI_KIND_VLAN && s->parsed.n_vlans && sides)
 		li_match_vlan(s, totals, config);
+	return 0;
+}
+
+/* One prefix length in use is the common case, and the one that is decided in line. */
+li_inline int li_worth_v4(const struct li_config *config, const uint8_t *address)
+{
+	struct li_key_v4 key;
+	uint32_t host;
+
+	if (config->n_v4_lens != 1)
+		return config->n_v4_lens != 0;
+	__builtin_memcpy(&host, address, 4);
+	li_mask_v4(&key, host, config->v4_lens[0]);
+	return li_may_hit(li_bit_v4(&key));
+}
+
+li_inline int li_worth_v6(const struct li_config *config, const uint8_t *address)
+{
+	struct li_key_v6 key;
+	uint64_t high, low;
+
+	if (config->n_v6_lens != 1)
+		return config->n_v6_lens != 0;
+	__builtin_memcpy(&high, address, 8);
+	__builtin_memcpy(&low, address + 8, 8);
+	li_mask_v6(&key, __builtin_bswap64(high), __builtin_bswap64(low), config->v6_lens[0]);
+	return li_may_hit(li_bit_v6(&key));
+}
+
+/* False where the filter alone proves that no order names the packet: a miss makes no call, which
+ * on CPUs with mitigations costs more than the look into the filter. */
+li_inline int li_worth_matching(const struct li_scratch *s, const struct li_config *config)
+{
+	const struct li_parsed *p = &s->parsed;
+	uint32_t kinds = config->kinds;
+
+	if (kinds & ~(uint32_t)(LI_KIND_V4 | LI_KIND_V6 | LI_KIND_PORT))
+		return 1;
+	if (p->ip_version == 4)
+		return kinds & LI_KIND_V4 && (li_worth_v4(config, p->src) || li_worth_v4(config, p->dst));
+	if (p->ip_version == 6)
+		return kinds & LI_KIND_V6 && (li_worth_v6(config, p->src) || li_worth_v6(config, p->dst));
+	return 0;
 }
 
 #endif
