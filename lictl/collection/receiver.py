@@ -6,7 +6,6 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import resource
 import selectors
 import socket
 import threading
@@ -19,6 +18,7 @@ from lictl.collection.committer import Committer
 from lictl.collection.peer import Peer, PeerError
 from lictl.collection.store import StreamFile, StreamStore
 from lictl.collection.verdict import Verdict, judge
+from lictl.delivery.limits import raise_file_limit
 from lictl.errors import MachineError, UnavailableError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Receiver:
         self._on_progress = on_progress
         self._resources = contextlib.ExitStack()
         with contextlib.ExitStack() as opened:
-            _raise_file_limit()
+            raise_file_limit()
             self._lock_folder(opened)
             self.store = StreamStore(folder, self.limits.streams)
             opened.callback(self.store.close)
@@ -302,11 +302,3 @@ def _listen(address: tuple[str, int]) -> socket.socket:
         ) from None
     listener.setblocking(False)
     return listener
-
-
-def _raise_file_limit() -> None:
-    """Each stream takes three descriptors."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < hard:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 1 << 20), hard))

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import msgpack
 
 from lictl.collection.account import Account
+from lictl.delivery.folder import Folder
 from lictl.delivery.slots import SlotFile
 from lictl.delivery.wire import Hello, ProtocolError
 from lictl.errors import IntegrityError
@@ -64,9 +65,9 @@ class StreamFile:
         durable: last block that a crash cannot take away.
     """
 
-    def __init__(self, folder: Path, base: str, account: Account | None) -> None:
+    def __init__(self, folder: Folder, base: str, account: Account | None) -> None:
         """Opens what is there, cut to what the state says; `account` begins a new one."""
-        self._state = SlotFile(folder / f".{base}{_STATE_SUFFIX}", b"LIR1", _SLOT_BYTES)
+        self._state = SlotFile(folder, f".{base}{_STATE_SUFFIX}", b"LIR1", _SLOT_BYTES)
         body = self._state.read()
         if body is not None:
             account = Account.from_plain(msgpack.unpackb(body))
@@ -81,9 +82,7 @@ class StreamFile:
         self.account = account
         self.durable = account.block
         self.name = f"{base}.{account.suffix}"
-        self.path = folder / self.name
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        self._fd = os.open(self.path, flags, 0o600)
+        self._fd = folder.open(self.name, os.O_RDWR | os.O_CREAT)
         os.ftruncate(self._fd, account.size)
 
     def matches(self, hello: Hello) -> bool:
@@ -145,13 +144,14 @@ class StreamStore:
     """All streams of a receiver's folder."""
 
     def __init__(self, folder: Path, max_streams: int) -> None:
-        self._folder = folder
+        self._folder = Folder(folder)
         self._max_streams = max_streams
         self.files: dict[str, StreamFile] = {}
-        for state in sorted(folder.glob(f".*{_STATE_SUFFIX}")):
-            base = state.name[1 : -len(_STATE_SUFFIX)]
-            with contextlib.suppress(FileNotFoundError):
-                self.files[base] = StreamFile(folder, base, None)
+        for state in sorted(self._folder.names()):
+            if state.startswith(".") and state.endswith(_STATE_SUFFIX):
+                base = state[1 : -len(_STATE_SUFFIX)]
+                with contextlib.suppress(FileNotFoundError):
+                    self.files[base] = StreamFile(self._folder, base, None)
 
     def open(self, hello: Hello) -> StreamFile:
         """The file of the stream that a HELLO names; another spool of the same name gets a numbered one.
@@ -174,3 +174,4 @@ class StreamStore:
         """Closes every file."""
         for file in self.files.values():
             file.close()
+        self._folder.close()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from lictl.delivery.slots import OVERHEAD, SlotFile
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from lictl.delivery.folder import Folder
 
 CURSOR_FILE = "cursor"
 _BODY = struct.Struct("<QQQQQQ")
@@ -34,13 +34,8 @@ class Cursor(NamedTuple):
 class CursorFile:
     """The file `cursor` of one stream's folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self._file = SlotFile(folder / CURSOR_FILE, b"LIC1", _SLOT_BYTES)
-
-    @property
-    def fd(self) -> int:
-        """Descriptor of the file."""
-        return self._file.fd
+    def __init__(self, folder: Folder) -> None:
+        self._file = SlotFile(folder, CURSOR_FILE, b"LIC1", _SLOT_BYTES)
 
     def read(self) -> Cursor:
         """The newest cursor; all zero where nothing was acknowledged yet."""

@@ -68,12 +68,11 @@ class Link:
     ) -> None:
         self.stream = stream
         self.phase = Phase.WAITING
-        self._folder = Path(stream.name)
         self._addresses = addresses
         self._selector = selector
         self._options = options
-        self._reader = SpoolReader(self._folder)
-        self._cursor_file = CursorFile(self._folder)
+        self._reader = SpoolReader(Path(stream.name))
+        self._cursor_file = CursorFile(self._reader.folder)
         self._cursor = self._cursor_file.read()
         self._sock: socket.socket | None = None
         self._parser = wire.FrameParser(_ANSWERS, 4096)

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import struct
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from lictl.delivery.slots import OVERHEAD, SlotFile
+
+if TYPE_CHECKING:
+    from lictl.delivery.folder import Folder
 
 MARKS_FILE = "marks"
 BLOCK_STEP = 1_000_000
@@ -46,13 +49,8 @@ def this_boot() -> bytes:
 class MarksFile:
     """The file `marks` of one stream's folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self._file = SlotFile(folder / MARKS_FILE, b"LIM1", _SLOT_BYTES)
-
-    @property
-    def fd(self) -> int:
-        """Descriptor of the file."""
-        return self._file.fd
+    def __init__(self, folder: Folder) -> None:
+        self._file = SlotFile(folder, MARKS_FILE, b"LIM1", _SLOT_BYTES)
 
     def read(self) -> Marks | None:
         """The newest marks; None where there are none."""

@@ -17,6 +17,7 @@ from lictl.delivery.blocks import (
     header_key,
     parse_header,
 )
+from lictl.delivery.folder import Folder
 from lictl.delivery.segments import find_block, intact_block, list_segments, read_id, segment_name
 
 if TYPE_CHECKING:
@@ -59,6 +60,7 @@ class SpoolReader:
 
     Attributes:
         spool_id: of the spool.
+        folder: the spool's, held open.
 
     Raises:
         OSError: there is no spool in the folder.
@@ -66,8 +68,12 @@ class SpoolReader:
     """
 
     def __init__(self, folder: Path, from_block: int = 1) -> None:
-        self._folder = folder
-        self.spool_id = read_id(folder)
+        self.folder = Folder(folder)
+        try:
+            self.spool_id = read_id(self.folder)
+        except BaseException:
+            self.folder.close()
+            raise
         self._key = header_key(self.spool_id)
         self._fd = -1
         self._segment = 0
@@ -85,14 +91,14 @@ class SpoolReader:
     @property
     def first_block(self) -> int:
         """Number of the oldest block that is still here; 0 for an empty spool."""
-        firsts = list_segments(self._folder)
+        firsts = list_segments(self.folder.names())
         return firsts[0] if firsts else 0
 
     @property
     def at_end(self) -> bool:
         """Nothing at all lies behind the present place."""
         if self._fd < 0:
-            return not list_segments(self._folder)
+            return not list_segments(self.folder.names())
         return os.fstat(self._fd).st_size <= self._offset and self._following() is None
 
     # ---- moving
@@ -101,7 +107,7 @@ class SpoolReader:
         """Goes to the first block whose number is `block` or higher."""
         self._close_file()
         self._next = block
-        firsts = list_segments(self._folder)
+        firsts = list_segments(self.folder.names())
         at = [first for first in firsts if first <= block][-1:] or firsts[:1]
         if not at:
             return
@@ -141,7 +147,7 @@ class SpoolReader:
 
     def _open(self, first: int) -> bool:
         try:
-            fd = os.open(self._folder / segment_name(first), os.O_RDONLY | os.O_CLOEXEC)
+            fd = self.folder.open(segment_name(first), os.O_RDONLY)
         except FileNotFoundError:
             return False
         self._close_file()
@@ -159,19 +165,14 @@ class SpoolReader:
         now = time.monotonic()
         if now < self._search_after:
             return None
-        for first in list_segments(self._folder):
+        for first in list_segments(self.folder.names()):
             if first > self._segment and self._holds_something(first):
                 return first
         self._search_after = now + _SEARCH_S
         return None
 
     def _holds_something(self, first: int) -> bool:
-        if first <= self._segment:
-            return False
-        try:
-            return (self._folder / segment_name(first)).stat().st_size > 0
-        except FileNotFoundError:
-            return False
+        return first > self._segment and self.folder.size(segment_name(first)) > 0
 
     # ---- reading
 
@@ -198,7 +199,7 @@ class SpoolReader:
         return found
 
     def _begin(self) -> bool:
-        firsts = list_segments(self._folder)
+        firsts = list_segments(self.folder.names())
         if not firsts or not self._open(firsts[0]):
             return False
         self._next = max(self._next, firsts[0])
@@ -267,8 +268,11 @@ class SpoolReader:
             if found:
                 return True
         with contextlib.suppress(FileNotFoundError, BlockError):
-            with (self._folder / segment_name(following)).open("rb") as file:
-                header = parse_header(self._key, file.read(HEADER_BYTES))
+            fd = self.folder.open(segment_name(following), os.O_RDONLY)
+            try:
+                header = parse_header(self._key, os.pread(fd, HEADER_BYTES, 0))
+            finally:
+                os.close(fd)
             self._missing_before(header, Place(self._segment, self._offset), found)
         return False
 
@@ -287,5 +291,6 @@ class SpoolReader:
             self._fd = -1
 
     def close(self) -> None:
-        """Closes the file."""
+        """Closes the files."""
         self._close_file()
+        self.folder.close()

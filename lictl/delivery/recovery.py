@@ -10,7 +10,6 @@ reported; the reader tells the agency which numbers it cannot deliver.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,9 +17,8 @@ from lictl.delivery.marks import BLOCK_STEP, SEQUENCE_STEP, Marks
 from lictl.delivery.segments import Damage, Scan, list_segments, scan_segment, segment_name
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lictl.delivery.blocks import Header
+    from lictl.delivery.folder import Folder
 
 
 @dataclass(slots=True)
@@ -48,7 +46,7 @@ class Recovered:
     jump: bool = False
 
 
-def recover(folder: Path, key: int, marks: Marks | None, boot_id: bytes, acknowledged: int) -> Recovered:
+def recover(folder: Folder, key: int, marks: Marks | None, boot_id: bytes, acknowledged: int) -> Recovered:
     """Repairs the end of the spool in `folder` and says where to continue.
 
     Args:
@@ -58,42 +56,38 @@ def recover(folder: Path, key: int, marks: Marks | None, boot_id: bytes, acknowl
         acknowledged: the last block that the agency confirmed.
     """
     found = Recovered()
-    firsts = list_segments(folder)
+    firsts = list_segments(folder.names())
     suspicious = False
     for first in reversed(firsts):
-        path = folder / segment_name(first)
-        scan = _cut(path, key, first, found)
+        scan = _cut(folder, key, first, found)
         suspicious = suspicious or scan.suspicious
         found.damages.extend((first, damage) for damage in scan.damages)
         if scan.last is not None:
             found.last, found.position = scan.last, scan.position
             break
-        _set_aside(path, scan)
-    for first in firsts:
-        path = folder / segment_name(first)
-        if path.exists():
-            found.segments[first] = path.stat().st_size
+        _set_aside(folder, first, scan)
+    found.segments = {first: folder.size(segment_name(first)) for first in list_segments(folder.names())}
     _number(found, marks, boot_id, acknowledged, suspicious, had_data=bool(firsts))
     return found
 
 
-def _cut(path: Path, key: int, first: int, found: Recovered) -> Scan:
-    data = path.read_bytes()
+def _cut(folder: Folder, key: int, first: int, found: Recovered) -> Scan:
+    data = folder.read(segment_name(first))
     scan = scan_segment(key, data, first)
     if scan.last is not None and scan.end < len(data):
         found.cut_bytes += len(data) - scan.end
-        os.truncate(path, scan.end)
+        folder.truncate(segment_name(first), scan.end)
     elif scan.last is None:
         found.cut_bytes += len(data)
     return scan
 
 
-def _set_aside(path: Path, scan: Scan) -> None:
+def _set_aside(folder: Folder, first: int, scan: Scan) -> None:
     """A segment without an intact block leaves the spool; what may have been data is kept for an inquiry."""
     if scan.suspicious:
-        path.rename(path.with_suffix(".damaged"))
+        folder.rename(segment_name(first), f"{first:020d}.damaged")
     else:
-        path.unlink()
+        folder.unlink(segment_name(first))
 
 
 def _number(

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,7 +19,9 @@ from lictl.delivery.blocks import (
 from lictl.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
+
+    from lictl.delivery.folder import Folder
 
 ID_FILE = "id"
 ID_LENGTH = 32
@@ -28,16 +29,16 @@ _ID = re.compile(r"[0-9a-f]{32}")
 _NAME = re.compile(r"(\d{20})\.seg")
 
 
-def read_id(folder: Path) -> str:
+def read_id(folder: Folder) -> str:
     """The identity of a spool: 32 hex digits.
 
     Raises:
         FileNotFoundError: there is none yet.
         IntegrityError: the file is damaged.
     """
-    text = (folder / ID_FILE).read_text(encoding="ascii", errors="replace")
+    text = folder.read(ID_FILE).decode("ascii", errors="replace")
     if not _ID.fullmatch(text):
-        raise IntegrityError(f"The file '{ID_FILE}' of the spool {folder} is damaged.", "Restore that file.")
+        raise IntegrityError(f"The file '{ID_FILE}' of the spool {folder.path} is damaged.", "Restore that file.")
     return text
 
 
@@ -46,9 +47,9 @@ def segment_name(first_block: int) -> str:
     return f"{first_block:020d}.seg"
 
 
-def list_segments(folder: Path) -> list[int]:
-    """First block numbers of the segments in a folder, ascending."""
-    found = (_NAME.fullmatch(name) for name in os.listdir(folder))  # noqa: PTH208  the bare names are what is needed
+def list_segments(names: Iterable[str]) -> list[int]:
+    """First block numbers of the segments among the names in a folder, ascending."""
+    found = (_NAME.fullmatch(name) for name in names)
     return sorted(int(match[1]) for match in found if match)
 
 

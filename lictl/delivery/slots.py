@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from lictl.delivery.crc import crc32c
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from lictl.delivery.folder import Folder
 
 _HEAD = struct.Struct("<4sIQI")
 _CRC_END = 8
@@ -26,16 +26,16 @@ class SlotFile:
     """One such file.
 
     Args:
-        path: the file; made with mode 0600 when it is written and not there.
+        folder: where it lies.
+        name: of the file; made with mode 0600 when it is not there.
         magic: four bytes that name the kind of record.
         slot_bytes: size of one slot; a body may have up to slot_bytes - 20 bytes.
     """
 
-    def __init__(self, path: Path, magic: bytes, slot_bytes: int, *, create: bool = True) -> None:
+    def __init__(self, folder: Folder, name: str, magic: bytes, slot_bytes: int) -> None:
         self._magic = magic
         self._slot_bytes = slot_bytes
-        flags = os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if create else 0)
-        self.fd = os.open(path, flags, 0o600)
+        self.fd = folder.open(name, os.O_RDWR | os.O_CREAT)
         self._serial = 0
         self.read()
 

@@ -8,11 +8,9 @@ On-disk format: docs/formats/delivery-protocol.md.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import secrets
 import threading
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from lictl.delivery import marks as marks_module
 from lictl.delivery.blocks import (
@@ -25,74 +23,28 @@ from lictl.delivery.blocks import (
     pack_header,
     pack_trailer,
 )
-from lictl.delivery.cursor import Cursor, CursorFile
-from lictl.delivery.marks import BLOCK_STEP, SEQUENCE_STEP, Marks, MarksFile
+from lictl.delivery.files import SpoolFiles
+from lictl.delivery.limits import raise_file_limit
+from lictl.delivery.marks import BLOCK_STEP, SEQUENCE_STEP, Marks
 from lictl.delivery.recovery import Recovered, recover
-from lictl.delivery.segments import ID_FILE, ID_LENGTH, list_segments, read_id
+from lictl.delivery.state import Appended, Restart, SpoolFull, Totals, Waiting
 from lictl.delivery.syncer import SYNCER
-from lictl.delivery.writer import Owner, SegmentWriter, own
-from lictl.errors import IntegrityError, MachineError, UnavailableError
+from lictl.delivery.writer import SegmentWriter
+from lictl.errors import MachineError
 from lictl.times import now_ns
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from lictl.delivery.crc import Buffer
+    from lictl.delivery.cursor import Cursor
+
+__all__ = ["Appended", "FsyncPolicy", "Restart", "Spool", "SpoolFull", "Totals", "Waiting"]
 
 FsyncPolicy = Literal["interval", "always", "never"]
 SEGMENT_BYTES = 64 << 20
 MIN_QUOTA = 1 << 16
 MAX_POSITION = MAX_TRAILER - 4
-LOCK_FILE = "writer.lock"
-
-
-class SpoolFull(MachineError):
-    """A block was not taken; nothing of it is in the spool.
-
-    Attributes:
-        reason: "quota": the spool's own limit; "disk": the file system refused.
-    """
-
-    def __init__(self, reason: Literal["quota", "disk"], what: str, fix: str) -> None:
-        super().__init__(what, fix)
-        self.reason = reason
-
-
-class Appended(NamedTuple):
-    """A block that is in the spool.
-
-    Attributes:
-        block: its number.
-        size: bytes that it takes on disk.
-        synced: it is already on disk (fsync), not only in the page cache.
-    """
-
-    block: int
-    size: int
-    synced: bool
-
-
-class Totals(NamedTuple):
-    """What the stream had since its beginning: records and losses; last block number; bytes on disk now."""
-
-    records: int = 0
-    lost: int = 0
-    blocks: int = 0
-    bytes: int = 0
-
-
-class Waiting(NamedTuple):
-    """What the agency has not acknowledged: bytes on disk, and records."""
-
-    bytes: int
-    records: int
-
-
-class Restart(NamedTuple):
-    """Numbers that were skipped when the spool was opened, because the agency may have seen some of them."""
-
-    first_sequence: int
-    last_sequence: int
 
 
 class Spool:
@@ -108,27 +60,24 @@ class Spool:
         interval_s: time between two flushes, seconds.
     """
 
-    def __init__(
-        self, folder: Path, quota_bytes: int, segment_bytes: int, fsync: FsyncPolicy, owner: Owner | None
-    ) -> None:
-        if quota_bytes < MIN_QUOTA:
-            raise MachineError(f"A spool quota of {quota_bytes} bytes is too small.", f"Give it {MIN_QUOTA} or more.")
-        self.folder = folder
+    def __init__(self, files: SpoolFiles, quota_bytes: int, segment_bytes: int, fsync: FsyncPolicy) -> None:
+        self.folder = files.folder.path
         self.interval_s = 0.2
         self.retention_s = 0.0
-        self.spool_id = ""
+        self.spool_id = files.spool_id
         self.position = b""
         self.restarted: Restart | None = None
         self.cut_bytes = 0
         self.damages = 0
         self.sync_error: str | None = None
         self._quota = quota_bytes
-        self._owner = owner
+        self._files = files
+        self._key = header_key(files.spool_id)
         self._fsync = fsync
         self._durable = fsync != "never"
         self._lock = threading.RLock()
         self._sync_lock = threading.Lock()  # taken before _lock, never behind it
-        self._writer = SegmentWriter(folder, min(segment_bytes, quota_bytes // 4), owner, durable=self._durable)
+        self._writer = SegmentWriter(files.folder, min(segment_bytes, quota_bytes // 4), durable=self._durable)
         self._block = 0
         self._sequence = 0
         self._records = 0
@@ -136,7 +85,6 @@ class Spool:
         self._synced = 0
         self._restart_pending = False
         self._closed = False
-        self._files = contextlib.ExitStack()
 
     # ---- opening and closing
 
@@ -172,17 +120,21 @@ class Spool:
             IntegrityError: its identity is damaged.
             MachineError: the folder cannot be used.
         """
+        if quota_bytes < MIN_QUOTA:
+            raise MachineError(f"A spool quota of {quota_bytes} bytes is too small.", f"Give it {MIN_QUOTA} or more.")
         owner = None if owner_uid is None else (owner_uid, owner_uid if owner_gid is None else owner_gid)
-        spool = cls(folder, quota_bytes, segment_bytes, fsync, owner)
+        raise_file_limit()
+        try:
+            files = SpoolFiles(folder, owner, durable=fsync != "never")
+        except OSError as error:
+            raise _unusable(folder, error) from error
+        spool = cls(files, quota_bytes, segment_bytes, fsync)
         spool.retention_s, spool.interval_s = retention_s, interval_s
         try:
-            spool._open_files()
             spool._recover(marks_module.this_boot() if boot_id is None else boot_id)
         except OSError as error:
             spool._close_files()
-            raise MachineError(
-                f"The spool {folder} cannot be opened: {error.strerror}.", "Check the disk and the folder's owner."
-            ) from error
+            raise _unusable(folder, error) from error
         except BaseException:
             spool._close_files()
             raise
@@ -192,51 +144,8 @@ class Spool:
             spool.sync()
         return spool
 
-    def _open_files(self) -> None:
-        made = not self.folder.is_dir()
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._folder_fd = os.open(self.folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self._files.callback(os.close, self._folder_fd)
-        lock_fd = os.open(self.folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        self._files.callback(os.close, lock_fd)
-        try:
-            fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UnavailableError(
-                f"Another process writes to the spool {self.folder}.", "Stop the other daemon first."
-            ) from None
-        self.spool_id = self._read_id()
-        self._key = header_key(self.spool_id)
-        self._marks_file = MarksFile(self.folder)
-        self._files.callback(self._marks_file.close)
-        self._cursor_file = CursorFile(self.folder)
-        self._files.callback(self._cursor_file.close)
-        for fd in (self._folder_fd, lock_fd, self._marks_file.fd, self._cursor_file.fd):
-            own(fd, self._owner)
-        if made and self._durable:
-            os.fsync(self._folder_fd)
-            _sync_folder(self.folder.parent)
-
-    def _read_id(self) -> str:
-        path = self.folder / ID_FILE
-        with contextlib.suppress(FileNotFoundError):
-            return read_id(self.folder)
-        if list_segments(self.folder):
-            raise IntegrityError(
-                f"The spool {self.folder} has data but its file '{ID_FILE}' is gone.", "Restore that file."
-            )
-        text = secrets.token_hex(ID_LENGTH // 2)
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            own(fd, self._owner)
-            os.write(fd, text.encode())
-            os.fsync(fd)
-        finally:
-            os.close(fd)
-        return text
-
     def _recover(self, boot_id: bytes) -> None:
-        found = recover(self.folder, self._key, self._marks_file.read(), boot_id, self.acknowledged)
+        found = recover(self._files.folder, self._key, self._files.marks.read(), boot_id, self.acknowledged)
         self._writer.resume(found.segments, append=not found.jump)
         if self._durable:
             self._writer.flush_all()
@@ -275,7 +184,7 @@ class Spool:
             with contextlib.suppress(OSError):  # not marked clean then: the next opening recovers
                 if self.sync_error is None and not self._restart_pending:
                     marks = self._marks._replace(block=self._block + 1, sequence=self._sequence + 1, clean=True)
-                    self._marks_file.write(marks, sync=self._durable)
+                    self._files.marks.write(marks, sync=self._durable)
             self._close_files()
 
     def _close_files(self) -> None:
@@ -285,10 +194,11 @@ class Spool:
 
     def remove(self) -> None:
         """Closes the spool and deletes its folder: for a stream that ended and is acknowledged."""
-        self.close()
-        for entry in list(self.folder.iterdir()):
-            entry.unlink()
-        self.folder.rmdir()
+        with self._sync_lock, self._lock:
+            SYNCER.remove(self)
+            self._closed = True
+            self._writer.close()
+            self._files.remove()
 
     def __enter__(self) -> Spool:
         return self
@@ -375,7 +285,7 @@ class Spool:
 
     def _reserve(self, block: int, sequence: int) -> None:
         marks = self._marks._replace(block=block + BLOCK_STEP, sequence=sequence + SEQUENCE_STEP)
-        self._marks_file.write(marks, sync=self._durable)
+        self._files.marks.write(marks, sync=self._durable)
         self._marks = marks
 
     def _make_room(self, size: int) -> None:
@@ -403,7 +313,7 @@ class Spool:
                 for fd in fds:
                     os.fdatasync(fd)
                 if folder:
-                    os.fsync(self._folder_fd)
+                    self._files.folder.sync()
             except OSError as error:
                 # A failed fsync may have dropped pages for good, so nothing behind `_synced` is promised any more.
                 self.sync_error = error.strerror or "the flush failed"
@@ -446,7 +356,7 @@ class Spool:
     @property
     def cursor(self) -> Cursor:
         """What the worker wrote down last."""
-        return self._cursor_file.read()
+        return self._files.cursor.read()
 
     @property
     def acknowledged(self) -> int:
@@ -473,9 +383,7 @@ class Spool:
             return 0 if self._closed else self._writer.trim(self.acknowledged, self.retention_s)
 
 
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+def _unusable(folder: Path, error: OSError) -> MachineError:
+    return MachineError(
+        f"The spool {folder} cannot be opened: {error.strerror}.", "Check the disk and the folder's owner."
+    )

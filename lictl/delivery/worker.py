@@ -22,6 +22,7 @@ from typing import Any
 import msgpack
 
 from lictl.delivery.config import LinkState, StreamConfig, WorkerConfig
+from lictl.delivery.limits import raise_file_limit
 from lictl.delivery.link import Link
 from lictl.delivery.lock import successor_waits, take_over
 from lictl.delivery.resolve import Resolver
@@ -180,6 +181,7 @@ def main() -> int:
         return 0
     try:
         config = WorkerConfig.from_plain(first)
+        raise_file_limit()
         _load_resolver()
         _enter(config)
         lock = take_over()

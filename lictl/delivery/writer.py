@@ -12,17 +12,8 @@ from typing import TYPE_CHECKING
 from lictl.delivery.segments import segment_name
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lictl.delivery.crc import Buffer
-
-Owner = tuple[int, int]
-
-
-def own(fd: int, owner: Owner | None) -> None:
-    """Gives an open file or folder to the user that the delivery worker runs as."""
-    if owner is not None:
-        os.fchown(fd, *owner)
+    from lictl.delivery.folder import Folder
 
 
 class SegmentWriter:
@@ -35,12 +26,11 @@ class SegmentWriter:
         disk_bytes: their sum.
     """
 
-    def __init__(self, folder: Path, segment_bytes: int, owner: Owner | None, *, durable: bool) -> None:
+    def __init__(self, folder: Folder, segment_bytes: int, *, durable: bool) -> None:
         self.sizes: dict[int, int] = {}
         self.disk_bytes = 0
         self._folder = folder
         self._limit = segment_bytes
-        self._owner = owner
         self._durable = durable
         self._fd = -1
         self._segment = 0
@@ -57,7 +47,7 @@ class SegmentWriter:
         if sizes and append:
             self._segment = max(sizes)
             self._size = sizes[self._segment]
-            self._fd = os.open(self._folder / segment_name(self._segment), os.O_WRONLY | os.O_CLOEXEC)
+            self._fd = self._folder.open(segment_name(self._segment), os.O_WRONLY)
 
     def append(self, block: int, parts: tuple[Buffer, ...], size: int) -> None:
         """Writes one block of `size` bytes; on OSError nothing of it remains."""
@@ -85,12 +75,7 @@ class SegmentWriter:
     def _begin(self, block: int) -> None:
         if self._torn:
             self._take_back()
-        fd = os.open(self._folder / segment_name(block), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            own(fd, self._owner)
-        except OSError:
-            os.close(fd)
-            raise
+        fd = self._folder.open(segment_name(block), os.O_WRONLY | os.O_CREAT)
         if self._fd >= 0 and self._durable:
             self._retired.append(self._fd)
         elif self._fd >= 0:
@@ -108,7 +93,7 @@ class SegmentWriter:
                 break
             if now - self._acked_since.setdefault(first, now) < retention_s:
                 break
-            (self._folder / segment_name(first)).unlink(missing_ok=True)
+            self._folder.unlink(segment_name(first))
             self._acked_since.pop(first, None)
             freed += self.sizes.pop(first)
         self.disk_bytes -= freed
@@ -123,7 +108,7 @@ class SegmentWriter:
     def flush_all(self) -> None:
         """Flushes every segment: after a crash nobody knows which ones are on disk."""
         for first in self.sizes:
-            fd = os.open(self._folder / segment_name(first), os.O_RDONLY | os.O_CLOEXEC)
+            fd = self._folder.open(segment_name(first), os.O_RDONLY)
             try:
                 os.fdatasync(fd)
             finally:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lictl.delivery.blocks import BlockKind
 from lictl.delivery.config import StreamConfig
+from lictl.delivery.segments import list_segments
 from lictl.delivery.spool import Appended, Spool
 
 if TYPE_CHECKING:
@@ -75,6 +76,11 @@ def gap(spool: Spool, lost: int) -> Appended:
         BlockKind.GAP, b"", records=0, first_sequence=first, last_sequence=first + lost - 1, lost=lost,
         first_ns=0, last_ns=0, position=spool.position,
     )  # fmt: skip
+
+
+def segments_of(folder: Path) -> list[int]:
+    """First block numbers of a spool's segments."""
+    return list_segments(path.name for path in folder.iterdir())
 
 
 def fill(spool: Spool, records: int) -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lictl.delivery.cursor import Cursor, CursorFile
+from lictl.delivery.folder import Folder
 from lictl.delivery.slots import SlotFile
 
 if TYPE_CHECKING:
@@ -18,14 +19,14 @@ if TYPE_CHECKING:
 
 def test_newest_record_is_read(tmp_path: Path) -> None:
     """Also by another reader and after reopening, and writing goes on behind it."""
-    writer = SlotFile(tmp_path / "s", b"TEST", 64)
-    reader = SlotFile(tmp_path / "s", b"TEST", 64)
+    writer = SlotFile(Folder(tmp_path), "s", b"TEST", 64)
+    reader = SlotFile(Folder(tmp_path), "s", b"TEST", 64)
     assert reader.read() is None
     for number in range(5):
         writer.write(bytes([number]))
         assert reader.read() == bytes([number])
     writer.close()
-    again = SlotFile(tmp_path / "s", b"TEST", 64)
+    again = SlotFile(Folder(tmp_path), "s", b"TEST", 64)
     again.write(b"later")
     assert reader.read() == b"later"
     again.close()
@@ -36,7 +37,7 @@ def test_newest_record_is_read(tmp_path: Path) -> None:
 def test_torn_write_leaves_the_record_before(tmp_path: Path, torn: int) -> None:
     """Whatever part of the newest slot is garbage, the one before it is read."""
     path = tmp_path / "s"
-    file = SlotFile(path, b"TEST", 64)
+    file = SlotFile(Folder(path.parent), path.name, b"TEST", 64)
     file.write(b"A" * 20)
     file.write(b"B" * 20)  # serial 2: slot 0
     data = bytearray(path.read_bytes())
@@ -51,16 +52,16 @@ def test_garbage_is_no_record(tmp_path_factory: pytest.TempPathFactory, data: by
     """Arbitrary file content reads as nothing."""
     path = tmp_path_factory.getbasetemp() / "garbage"
     path.write_bytes(data)
-    file = SlotFile(path, b"TEST", 64)
+    file = SlotFile(Folder(path.parent), path.name, b"TEST", 64)
     assert file.read() is None
     file.close()
 
 
 def test_another_kind_of_record_is_not_taken(tmp_path: Path) -> None:
     """The magic tells kinds of record apart."""
-    file = SlotFile(tmp_path / "s", b"AAAA", 64)
+    file = SlotFile(Folder(tmp_path), "s", b"AAAA", 64)
     file.write(b"x")
-    other = SlotFile(tmp_path / "s", b"BBBB", 64)
+    other = SlotFile(Folder(tmp_path), "s", b"BBBB", 64)
     assert other.read() is None
     file.close()
     other.close()
@@ -68,7 +69,7 @@ def test_another_kind_of_record_is_not_taken(tmp_path: Path) -> None:
 
 def test_too_large_a_record_is_refused(tmp_path: Path) -> None:
     """A record never spills into the other slot."""
-    file = SlotFile(tmp_path / "s", b"TEST", 64)
+    file = SlotFile(Folder(tmp_path), "s", b"TEST", 64)
     with pytest.raises(ValueError, match="larger"):
         file.write(bytes(45))
     file.close()
@@ -76,7 +77,7 @@ def test_too_large_a_record_is_refused(tmp_path: Path) -> None:
 
 def test_cursor_round_trip(tmp_path: Path) -> None:
     """All six numbers come back; an empty file is the beginning."""
-    file = CursorFile(tmp_path)
+    file = CursorFile(Folder(tmp_path))
     assert file.read() == Cursor()
     file.write(Cursor(1, 2, 3, 4, 5, 6))
     assert file.read() == Cursor(1, 2, 3, 4, 5, 6)

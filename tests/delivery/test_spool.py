@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from delivery_kit import MIB, append, fill, gap, mark, open_spool, record, wait_for
+from delivery_kit import MIB, append, fill, gap, mark, open_spool, record, segments_of, wait_for
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lictl.delivery.blocks import HEADER_BYTES, MAX_PAYLOAD, BlockKind
 from lictl.delivery.cursor import Cursor, CursorFile
+from lictl.delivery.folder import Folder
 from lictl.delivery.marks import SEQUENCE_STEP
 from lictl.delivery.reader import SpoolReader, Stored
-from lictl.delivery.segments import list_segments
 from lictl.delivery.spool import Spool, SpoolFull, Totals
 from lictl.errors import MachineError, UnavailableError
 
@@ -43,7 +43,7 @@ def acknowledge(spool: Spool, block: int) -> None:
     found = reader.seek_behind(block)
     assert found is not None
     header, place = found
-    cursor = CursorFile(spool.folder)
+    cursor = CursorFile(Folder(spool.folder))
     cursor.write(Cursor(block, header.total_records, header.total_lost, *place, 1))
     cursor.close()
     reader.close()
@@ -79,7 +79,7 @@ def test_reader_follows_growth_at_once(tmp_path: Path) -> None:
         items = reader.read()
         assert [item.header.block for item in items if isinstance(item, Stored)] == [number]
         assert reader.read() == []
-    assert len(list_segments(tmp_path / "s")) > 5
+    assert len(segments_of(tmp_path / "s")) > 5
     spool.close()
 
 
@@ -183,7 +183,7 @@ def test_unacknowledged_data_is_never_trimmed(tmp_path: Path) -> None:
         assert spool.totals.bytes == on_disk
     acknowledge(spool, 40)
     assert spool.trim() > 0
-    assert len(list_segments(tmp_path / "s")) == 1
+    assert len(segments_of(tmp_path / "s")) == 1
     spool.close()
     again = open_spool(tmp_path / "s")
     assert (again.totals.records, again.next_sequence) == (800, 801)
@@ -261,7 +261,7 @@ def test_reserved_numbers_are_extended(tmp_path: Path) -> None:
             BlockKind.DATA, b"x", records=1, first_sequence=last, last_sequence=last,
             lost=last - spool.next_sequence, first_ns=1, last_ns=1, position=b"",
         )  # fmt: skip
-        marks = spool._marks_file.read()
+        marks = spool._files.marks.read()
         assert marks is not None
         assert marks.sequence > last
     spool.close()

@@ -9,16 +9,17 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from delivery_kit import MIB, append, gap, mark, open_spool, record
+from delivery_kit import MIB, append, gap, mark, open_spool, record, segments_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lictl.collection.account import Account
 from lictl.delivery.blocks import FLAG_RESTART, HEADER_BYTES, BlockKind, header_key
 from lictl.delivery.cursor import Cursor, CursorFile
+from lictl.delivery.folder import Folder
 from lictl.delivery.marks import BLOCK_STEP, SEQUENCE_STEP
 from lictl.delivery.reader import Damaged, SpoolReader, Stored
-from lictl.delivery.segments import list_segments, scan_segment, segment_name
+from lictl.delivery.segments import scan_segment, segment_name
 from lictl.delivery.wire import DamagedRange, Hello
 from lictl.errors import IntegrityError
 
@@ -60,7 +61,7 @@ def crash(spool: Spool) -> None:
 
 def the_segment(folder: Path) -> Path:
     """The only segment of a spool."""
-    (first,) = list_segments(folder)
+    (first,) = segments_of(folder)
     return folder / segment_name(first)
 
 
@@ -179,7 +180,7 @@ def test_lost_segment_in_the_middle(tmp_path: Path) -> None:
     for _ in range(30):
         append(spool, 10)
     crash(spool)
-    firsts = list_segments(tmp_path / "s")
+    firsts = segments_of(tmp_path / "s")
     (tmp_path / "s" / segment_name(firsts[1])).unlink()
     items = read_all(tmp_path / "s")
     (damaged,) = [item for item in items if isinstance(item, Damaged)]
@@ -204,7 +205,7 @@ def test_any_damage_is_accounted_for(tmp_path_factory: pytest.TempPathFactory, d
     last = spool.next_sequence - 1
     crash(spool)
     for _ in range(data.draw(st.integers(1, 3))):
-        path = folder / segment_name(data.draw(st.sampled_from(list_segments(folder))))
+        path = folder / segment_name(data.draw(st.sampled_from(segments_of(folder))))
         content = bytearray(path.read_bytes())
         at = data.draw(st.integers(0, len(content) - 1))
         length = data.draw(st.sampled_from([1, 1, 4, 100, 400]))
@@ -323,7 +324,7 @@ def test_acknowledged_block_that_is_gone(tmp_path: Path) -> None:
     spool = open_spool(tmp_path / "s")
     append(spool, 10)
     crash(spool)
-    cursor = CursorFile(tmp_path / "s")
+    cursor = CursorFile(Folder(tmp_path / "s"))
     cursor.write(Cursor(block=5, total_records=50))
     cursor.close()
     again = open_spool(tmp_path / "s")
@@ -362,7 +363,7 @@ def test_restart_mark_waits_for_room(tmp_path: Path) -> None:
     reader = SpoolReader(tmp_path / "s")
     found = reader.seek_behind(count)
     assert found is not None
-    cursor = CursorFile(tmp_path / "s")
+    cursor = CursorFile(Folder(tmp_path / "s"))
     cursor.write(Cursor(count, 0, 0, *found[1], 1))
     cursor.close()
     append(again, 1)
