@@ -14,9 +14,14 @@ from rich.table import Table
 from lictl.cli.state import State
 
 
+_UNFOLDED = 1000
+
+
 def console() -> Console:
-    """Standard output; lines are not wrapped where no terminal is."""
-    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False)
+    """Standard output; where no terminal is, nothing is folded."""
+    if sys.stdout.isatty():
+        return Console(highlight=False)
+    return Console(soft_wrap=True, highlight=False, width=_UNFOLDED)
 
 
 def emit(value: Any) -> None:

@@ -67,7 +67,8 @@ def show(name: Name, home: state.HomeOption = None, as_json: state.JsonOption = 
     if now.as_json:
         output.emit(order)
         return
-    text = "\n".join(f"{key}: {_cell(value)}" for key, value in order.items() if key != "file")
+    shown = ("id", "state", "added", "ended", "targets", "agencies")
+    text = "\n".join(f"{key}: {_cell(value)}" for key, value in order.items() if key in shown)
     output.console().print(f"{text}\n\n{order['file']}", markup=False)
 
 
