@@ -20,7 +20,7 @@ KERNEL := $(wildcard kernel/*.[ch])
 NATIVE := $(wildcard native/*.[ch] native/*.py native/fuzz/*)
 C_SOURCES := $(wildcard kernel/*.[ch] native/*.[ch] native/*/*.[ch] tests/*/*.[ch])
 PY_SOURCES = $(shell find lictl -name '*.py' -not -name '_native*')
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
 .PHONY: help build demo test test-tree test-wheel lint format wheel bench fuzz docs install clean distclean
 
@@ -94,7 +94,7 @@ docs: build ## check the documents: links, commands, index
 
 install: $(STAMP)/wheel ## install the wheel in PREFIX (/opt/lictl) with lictl on the path
 	[[ -x $(PREFIX)/bin/python ]] || $(PYTHON) -m venv $(PREFIX)
-	$(PREFIX)/bin/python -m pip --disable-pip-version-check --quiet install --upgrade dist/*.whl
+	$(PREFIX)/bin/python -m pip --disable-pip-version-check -qq install --upgrade dist/*.whl
 	install -D -m 644 -t $(PREFIX)/share/doc docs/*.md docs/lictl.service
 	ln -sf $(PREFIX)/bin/lictl /usr/local/bin/lictl
 	lictl version
