@@ -205,6 +205,24 @@ class NativeBuild:
         )
         return totals, counts
 
+    def give(
+        self,
+        kept: bytes,
+        wire_len: int | None = None,
+        *,
+        link: int = LINK_ETHERNET,
+        utc_ns: int = 1,
+        egress: bool = False,
+    ) -> int:
+        """One frame to the matcher; returns what ln_match_frame does."""
+        recs = ffi.cast("struct li_rec *", self._recs.ctypes.data)
+        length = len(kept) if wire_len is None else wire_len
+        return int(
+            lib.ln_match_frame(
+                self._matcher, ffi.from_buffer(kept), len(kept), length, link, utc_ns, IFINDEX, int(egress), recs
+            )
+        )
+
     def run(
         self,
         frame: bytes,
@@ -217,11 +235,7 @@ class NativeBuild:
         """Gives the matcher the frame, or its first `captured` bytes."""
         kept = frame if captured is None else frame[:captured]
         totals, counts = self.counters()
-        # A buffer of exactly that size, so that a read behind it is one that a sanitizer would see.
-        count = lib.ln_match_frame(
-            self._matcher, ffi.from_buffer(kept), len(kept), len(frame), link, utc_ns, IFINDEX, int(egress),
-            ffi.cast("struct li_rec *", self._recs.ctypes.data),
-        )  # fmt: skip
+        count = self.give(kept, len(frame), link=link, utc_ns=utc_ns, egress=egress)
         after, later = self.counters()
         records = []
         for index in range(max(count, 0)):
