@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from lictl.lab.topology import Port
 
-_TRANSPORT_HEADER = {6: 20, 17: 8}
+_TRANSPORT_HEADER = {6: 20, 17: 8, 132: 12, 136: 8}
 _ICMP = (1, 58)
+_FRAGMENT = 44
 
 
 def ip_packet(packet: Packet) -> bytes:
@@ -97,9 +98,10 @@ def headers_difference(expected: list[bytes], files: Iterable[Path]) -> str:
 
 
 def header_length(ip: bytes) -> int:
-    """Bytes of the base IP header and, where the packet has it, the base transport header."""
-    v4 = ip[0] >> 4 == 4
-    proto, start = (ip[9], 20) if v4 else (ip[6], 40)
+    """Bytes that a synthesised packet may have: base IP header, fragment header of IPv6, base transport header."""
+    proto, start = (ip[9], 20) if ip[0] >> 4 == 4 else (ip[6], 40)
+    if proto == _FRAGMENT and start == 40:
+        proto, start = ip[40], 48
     # Of ICMP only type and code may leave: four bytes with the zeroed checksum, eight with the zeroed second word.
     return start + (min(8, len(ip) - start) if proto in _ICMP else _TRANSPORT_HEADER.get(proto, 0))
 

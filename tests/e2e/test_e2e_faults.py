@@ -200,7 +200,7 @@ def test_flood_with_the_daemon_at_work(fresh: Rig) -> None:
 def test_interface_down_and_up(fresh: Rig) -> None:
     """An access port that goes down and comes back is still attached, and its packets are taken as before."""
     rig = fresh.up()
-    liid = rig.order("content", TARGET)
+    liid = rig.order("content", TARGET, f"ip:{SUB1.v6}")
     with rig.wires() as wires:
         rig.lab.run("sub1", traffic.ping("sub1downdowndown", 5))
         rig.lab.set_link("isp", topology.ACCESS, up=False)

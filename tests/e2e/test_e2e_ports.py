@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.kernel, pytest.mark.net]
 
-SUB1, SERVER = topology.SUB["sub1"], topology.SERVER
+SUB1, SINK = topology.SUB["sub1"], topology.SINK
 WORD = "sub1ports0ports0"
 TARGETS = (f"ip:{SUB1.v4}", f"ip:{SUB1.v6}")
 
@@ -77,11 +77,11 @@ def test_a_mirror_port_takes_both_directions(fresh: Rig, option: str) -> None:
     liid = rig.order("content", *TARGETS)
     mac = topology.ISP_CORE.mac
     mine = [
-        f.eth(f.ipv4(SUB1.v4, SERVER.v4, f.tcp(1, 80, b"up")), dst=mac),
-        f.eth(f.ipv4(SERVER.v4, SUB1.v4, f.tcp(80, 1, b"down")), dst=mac),
-        f.eth(f.ipv6(SERVER.v6, SUB1.v6, f.icmp6()), dst=mac),
+        f.eth(f.ipv4(SUB1.v4, SINK.v4, f.tcp(1, 80, b"up")), dst=mac),
+        f.eth(f.ipv4(SINK.v4, SUB1.v4, f.tcp(80, 1, b"down")), dst=mac),
+        f.eth(f.ipv6(SINK.v6, SUB1.v6, f.icmp6()), dst=mac),
     ]
-    others = [f.eth(f.ipv4(SERVER.v4, topology.SUB["sub2"].v4, f.tcp(80, 1, b"no")), dst=mac)]
+    others = [f.eth(f.ipv4(SINK.v4, topology.SUB["sub2"].v4, f.tcp(80, 1, b"no")), dst=mac)]
     with (
         Capture(rig.lab, "isp", topology.CORE, rig.folder / "stack.pcap", way="in") as stack,
         traffic.Sender(rig.lab, "server", "eth0") as sender,
