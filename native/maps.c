@@ -131,7 +131,8 @@ int ln_slot_write(struct ln_probe *probe, uint32_t index, const struct li_slot *
 	slot = &probe->slots[index];
 	state = (uint64_t *)slot; /* generation, mode and flags, aligned */
 	wanted = slot_state(value->generation, value->mode, value->flags);
-	if (slot->not_before != value->not_before || slot->not_after != value->not_after) {
+	/* A revoked slot keeps its window: a packet in work may be about to read it. */
+	if (value->generation && (slot->not_before != value->not_before || slot->not_after != value->not_after)) {
 		/* The generation stays where the owner stays: whoever finds the slot after a crash knows it. */
 		if (__atomic_load_n(state, __ATOMIC_RELAXED) != wanted)
 			__atomic_store_n(state,

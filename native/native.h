@@ -75,8 +75,9 @@ int ln_possible_cpus(void);
 /* LI_MAP_CONFIG and LI_MAP_FILTER, mapped: aligned words are written at once. Valid until ln_close. */
 struct li_config *ln_config(struct ln_probe *probe);
 struct li_filter *ln_filter(struct ln_probe *probe);
-/* Writes one slot so that no packet is judged by half of it: a mere change of window, or of mode and flags, takes
- * place in one store; else the slot is off in between. A generation of 0 revokes. */
+/* Writes one slot, its state word at once: a change of mode and flags is one store; with a change of window too the slot
+ * is off in between. A generation of 0 revokes, and leaves the window as it is. A packet in work may have read the old state and read the new window
+ * next: whoever gives a slot another window calls ln_grace between switching it off and writing it. */
 int ln_slot_write(struct ln_probe *probe, uint32_t index, const struct li_slot *value);
 /* Returns when no program is still running that began before the call: what was revoked then makes no record. */
 int ln_grace(struct ln_probe *probe);

@@ -315,7 +315,7 @@ class Probe:
         return np.frombuffer(ffi.buffer(lib.ln_filter(self._open())), np.uint64)
 
     def write_slot(self, slot: int, value: bytes) -> None:
-        """Writes one packed ``li_slot``; no packet is judged by half of it. 24 zero bytes revoke."""
+        """Writes one packed ``li_slot``, its state word at once; zeros revoke (see `KernelTables`)."""
         if len(value) != abi.SLOT.itemsize:
             raise ValueError("a slot has 24 bytes")
         memory = ffi.from_buffer("struct li_slot *", value)

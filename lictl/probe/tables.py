@@ -69,6 +69,8 @@ class KernelTables:
             for slot in change.revoked:
                 self._probe.write_slot(slot, EMPTY_SLOT)
             self._entries(before, new, change)
+            for slot, value in change.changed.items():
+                self._change(slot, before.slots[slot], value)
             self._arm(change, keep_counters)
 
     def revoke(self, slot: int) -> None:
@@ -165,13 +167,41 @@ class KernelTables:
             return  # entries that are left over name generations that do not live
 
     def _arm(self, change: Diff, keep_counters: Collection[int]) -> None:
-        fresh = [slot for slot in change.armed if slot not in keep_counters]
-        if fresh:
-            self._probe.grace()  # a packet of the slot's last owner may still be counting
-            for slot in fresh:
+        if not change.armed:
+            return
+        self._probe.grace()  # a packet that found the slot's last owner may be about to read the window
+        for slot, value in change.armed.items():
+            if slot not in keep_counters:
                 self._probe.zero_slot(slot)
-        for slot, value in (*change.changed.items(), *change.armed.items()):
             self._probe.write_slot(slot, value)
+
+    def _change(self, slot: int, old: bytes, new: bytes) -> None:
+        """Another mode, other flags or another window for the same order."""
+        for value in _way(old, new):
+            self._probe.write_slot(slot, value)
+            self._probe.grace()
+        self._probe.write_slot(slot, new)
+
+
+def _way(old: bytes, new: bytes) -> list[bytes]:
+    """What a slot must hold in between, so that no packet is judged by a window or mode that neither value grants.
+
+    A packet in work reads state and window one after the other, so only one of the three words (state, first instant,
+    last instant) may change at a time.
+    """
+    was, will = np.frombuffer(old, abi.SLOT)[0], np.frombuffer(new, abi.SLOT)[0]
+    state = bytes(old[:8]) != bytes(new[:8])
+    first, last = was["not_before"] != will["not_before"], was["not_after"] != will["not_after"]
+    between = np.frombuffer(old, abi.SLOT).copy()
+    if state and (first or last):
+        between["mode"], between["flags"] = abi.MODE_OFF, 0
+    elif first and last and will["not_before"] < was["not_before"] and will["not_after"] <= was["not_after"]:
+        between["not_after"] = will["not_after"]
+    elif first and last:
+        between["not_before"] = will["not_before"]
+    else:
+        return []
+    return [between.tobytes()]
 
 
 def _items(array: NDArray[np.void]) -> Iterable[bytes]:

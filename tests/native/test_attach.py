@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -52,10 +53,8 @@ def probe(loaded: Probe, wire: Wire) -> Iterator[Probe]:
     def clear() -> None:
         for hook in (abi.AT_INGRESS, abi.AT_EGRESS):
             for ifindex in (wire.a, wire.b):
-                try:
+                with contextlib.suppress(UnavailableError):
                     loaded.detach(ifindex, hook)
-                except UnavailableError:
-                    pass
 
     wire.inside(clear)
 

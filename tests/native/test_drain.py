@@ -173,8 +173,7 @@ def test_draining_while_the_program_writes_misses_and_doubles_nothing(probe: Pro
     batch = Batch(64)
     while len(got) < total and time.monotonic() < limit:
         probe.wait(10_000)
-        for index in range(probe.drain(batch)):
-            got.append(number_of(batch.frame(index)))
+        got += [number_of(batch.frame(index)) for index in range(probe.drain(batch))]
         probe.release()
     writer.join()
     assert got == list(range(total))

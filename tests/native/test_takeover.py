@@ -195,7 +195,7 @@ def test_attachments_are_taken_over(pins: Path, wire: Wire) -> None:
     second = wire.inside(lambda: Probe.open(pins, RING))
     try:
         found = wire.inside(second.attachments)
-        assert [(item.ifindex, item.hook, item.program_id, item.tag) for item in found][0] == (
+        assert next((item.ifindex, item.hook, item.program_id, item.tag) for item in found) == (
             wire.a,
             abi.AT_INGRESS,
             made[0].program_id,
@@ -243,4 +243,4 @@ def test_the_kernel_offset_is_set_before_anything_is_attached(pins: Path) -> Non
         feed(probe, range(1))
         recs, _ = drain_all(probe)
         assert np.all(recs["utc_ns"] == recs["ktime_ns"] + probe.config()["utc_offset_ns"])
-        assert LOOPBACK == int(recs["ifindex"][0])
+        assert int(recs["ifindex"][0]) == LOOPBACK

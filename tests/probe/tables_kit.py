@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 
 from lictl.lab import frames
 from lictl.probe import abi
-from lictl.probe.batch import Batch
 from lictl.targets.grammar import parse
 from lictl.targets.lookup import Packet, match_plainly
 from lictl.targets.orders import ArmedOrder
@@ -19,6 +18,7 @@ from lictl.targets.orders import ArmedOrder
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from lictl.probe.batch import Batch
     from lictl.probe.probe import Probe
 
 FOREVER = 1 << 63

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tables_kit import FOREVER, SAMPLES, order_sets, taken, wanted
 
 from lictl.errors import MachineError
@@ -15,7 +17,7 @@ from lictl.probe import abi
 from lictl.probe.batch import Batch
 from lictl.probe.interfaces import PortRequest, port_plan
 from lictl.probe.probe import Probe
-from lictl.probe.tables import KernelTables
+from lictl.probe.tables import KernelTables, _way
 from lictl.probe.words import filter_of
 from lictl.targets.compile import compile as compile_tables
 from lictl.targets.grammar import parse
@@ -178,7 +180,7 @@ def test_revoke_is_one_slot_and_final(probe: Probe) -> None:
     tables = KernelTables(probe)
     tables.apply(None, compile_tables(orders))
     tables.revoke(1)
-    assert tables.slot(1) == bytes(24)
+    assert tables.slot(1)[:8] == bytes(8)
     claims = set().union(*taken(probe, Batch(512)))
     assert claims == {abi.claim_of(2, 1)}
 
@@ -225,6 +227,45 @@ def test_a_hundred_thousand_targets_go_in_and_come_back(probe: Probe) -> None:
     tables.apply(new, compile_tables([]))
     assert same(tables.dump(), compile_tables([]))
     assert not probe.filter_words().any()
+
+
+WINDOWS = st.tuples(st.integers(0, 9), st.integers(0, 9), st.sampled_from([1, 2]), st.sampled_from([0, 2]))
+
+
+@given(old=WINDOWS, new=WINDOWS)
+def test_on_the_way_from_one_window_to_another_nothing_new_is_granted(
+    old: tuple[int, int, int, int], new: tuple[int, int, int, int]
+) -> None:
+    """One word changes at a time, and each value in between grants only what the old or the new one grants."""
+    start, end = (abi_slot(first, last, mode, flags) for first, last, mode, flags in (old, new))
+    steps = [start, *_way(start, end), end]
+    for one, two in pairwise(steps):
+        off = one[4] == abi.MODE_OFF  # nothing is judged by the window of a slot that is off
+        assert off or sum(one[at : at + 8] != two[at : at + 8] for at in (0, 8, 16)) <= 1
+    for step in steps:
+        assert grants(step) <= grants(start) or grants(step) <= grants(end)
+
+
+def abi_slot(first: int, last: int, mode: int, flags: int) -> bytes:
+    """A packed slot."""
+    value = np.zeros(1, abi.SLOT)
+    value["generation"], value["mode"], value["flags"], value["not_before"], value["not_after"] = (
+        1,
+        mode,
+        flags,
+        first,
+        last,
+    )
+    return value.tobytes()
+
+
+def grants(slot: bytes) -> set[tuple[int, int, int]]:
+    """(instant, mode, flags) of every packet that a slot lets through."""
+    value = np.frombuffer(slot, abi.SLOT)[0]
+    if value["mode"] == abi.MODE_OFF:
+        return set()
+    window = range(int(value["not_before"]), int(value["not_after"]))
+    return {(at, int(value["mode"]), int(value["flags"])) for at in window}
 
 
 @pytest.mark.parametrize("slot", [-1, abi.MAX_SLOTS])
