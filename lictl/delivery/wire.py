@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROTOCOL = "lictl-delivery"
+TEST_SPOOL = "0" * 32
+"""In a HELLO: only a greeting (`lictl agency test`); the receiver answers it and opens nothing."""
 VERSIONS = (1,)
 MAX_TALK = 65_536
 MAX_TEXT = 512

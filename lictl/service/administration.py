@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from lictl.errors import LictlError, RefusedError
-from lictl.handover.registry import formats
+from lictl.handover.base import StreamInfo
+from lictl.handover.registry import encoder, formats
 from lictl.service.client import Client
 from lictl.service.guard import DaemonLock
 from lictl.service.pins import left_behind
@@ -17,7 +18,7 @@ from lictl.warrants.store import Store
 
 if TYPE_CHECKING:
     from lictl.home import Home
-    from lictl.warrants.model import Warrant, WarrantFile
+    from lictl.warrants.model import Agency, Warrant, WarrantFile
 
 
 def read(store: Store, text: str, name: str) -> WarrantFile:
@@ -36,6 +37,19 @@ def read(store: Store, text: str, name: str) -> WarrantFile:
                 f"Choose one of {', '.join(formats(mode))}.",
             )
     return file
+
+
+def check_agency(agency: Agency) -> None:
+    """Refuses an agency whose format is not known or does not take its options.
+
+    Raises:
+        UsageError: what is wrong.
+    """
+    modes: tuple[Literal["content", "headers"], ...] = ("content", "headers")
+    for mode in modes:
+        if agency.format in formats(mode) or mode == "content":
+            info = StreamInfo("X", "X", mode, "X", "X", "ZZ", agency.name, str, agency.options)
+            encoder(agency.format, info)
 
 
 def add(home: Home, text: str, name: str) -> dict[str, Any]:

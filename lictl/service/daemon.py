@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from lictl.service.options import ServeOptions
 
 WAKE_S = 0.001
+LAST_BLOCKS_S = 3.0
 
 _log = log.get("daemon")
 
@@ -165,7 +166,19 @@ class Daemon:
             _log.error("not everything was taken", error=type(error).__name__, **log.place(error))
         rooms.datapath.stop()
 
+    def _deliver_rest(self) -> None:
+        """Gives connected agencies a moment to take the last blocks; what they do not take waits in the spools."""
+        self._rooms.workers.wake_all()
+        end = time.monotonic() + LAST_BLOCKS_S
+        while self._rooms.workers.connected and time.monotonic() < end:
+            streams = [stream for order in self._registry.orders() for stream in order.streams]
+            if all(stream.spool.acknowledged >= stream.spool.last_block for stream in streams):
+                return
+            time.sleep(0.02)
+
     def _close_spools(self) -> None:
+        if self._stopped.is_set() and not self._keeps:
+            self._deliver_rest()
         for order in self._registry.orders():
             for stream in order.streams:
                 try:

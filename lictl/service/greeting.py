@@ -11,9 +11,8 @@ from lictl.delivery import wire
 from lictl.errors import RefusedError, UnavailableError
 
 if TYPE_CHECKING:
-    from lictl.warrants.model import Agency
-
     from lictl.service.site import Site
+    from lictl.warrants.model import Agency
 
 TEST_STREAM = "connection-test"
 _ANSWERS = frozenset({wire.FrameType.WELCOME, wire.FrameType.REFUSE})
@@ -31,7 +30,7 @@ def greet(agency: Agency, site: Site, timeout_s: float) -> dict[str, Any]:
     """
     where = f"{agency.host} port {agency.port}"
     hello = wire.Hello(
-        liid=TEST_STREAM, stream=TEST_STREAM, spool="0" * 32, format=agency.format, suffix="test",
+        liid=TEST_STREAM, stream=TEST_STREAM, spool=wire.TEST_SPOOL, format=agency.format, suffix="test",
         operator=site.operator, element=site.element,
     )  # fmt: skip
     began = time.monotonic()

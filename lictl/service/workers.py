@@ -72,6 +72,11 @@ class Workers:
         for worker in tuple(self._workers.values()):
             worker.wake()
 
+    @property
+    def connected(self) -> bool:
+        """An agency is connected at present."""
+        return any(link.phase == "flowing" for state in self.states() for link in state.streams.values())
+
     def states(self) -> list[WorkerState]:
         """How each agency's process is."""
         return [worker.state() for worker in tuple(self._workers.values())]

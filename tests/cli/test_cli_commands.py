@@ -1,0 +1,349 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands that need no daemon: what they do, say and answer in JSON; and how each kind of failure ends."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import socket
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from lictl.cli.app import app
+from lictl.collection.receiver import Receiver
+from lictl.errors import BY_EXIT_CODE
+from lictl.version import __version__
+
+RUNNER = CliRunner()
+TARGET = "203.0.113.7"
+
+
+def lictl(*arguments: str, code: int = 0) -> Any:
+    """Runs a command line, checks its exit code, returns what typer's runner saw."""
+    result = RUNNER.invoke(app, [str(argument) for argument in arguments])
+    assert result.exit_code == code, f"{result.exit_code}: {result.stdout} {result.stderr}"
+    assert "Traceback" not in result.stdout + result.stderr
+    return result
+
+
+def answer(*arguments: str) -> Any:
+    """What a command answers in JSON."""
+    return json.loads(lictl("--json", *arguments).stdout)
+
+
+def failure(*arguments: str, code: int) -> dict[str, Any]:
+    """What a command says in JSON when it fails."""
+    result = lictl("--json", *arguments, code=code)
+    error: dict[str, Any] = json.loads(result.stderr)["error"]
+    assert error["code"] == code
+    return error
+
+
+def when(days: float) -> str:
+    """RFC 3339, relative to now."""
+    return (dt.datetime.now(dt.UTC) + dt.timedelta(days=days)).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def warrant_file(folder: Path, **change: str) -> Path:
+    """A warrant file; `change` replaces values by key."""
+    values = {
+        "kind": '"title-iii"', "citation": '"18 USC 2518"', "court": '"A Court"', "docket": '"D-1"',
+        "signed_by": '"Judge A."', "signed_at": when(-2), "presented_by": '"Det. B."',
+    }  # fmt: skip
+    intercept = {
+        "case_id": '"CASE-1"', "liid": '"LIID0117"', "mode": '"content"', "starts": when(-1), "ends": when(20),
+        "targets": f'["ip:{TARGET}"]',
+    }  # fmt: skip
+    lines = ["[authority]", *(f"{k} = {change.get(k, v)}" for k, v in values.items())]
+    lines += ["[intercept]", *(f"{k} = {change.get(k, v)}" for k, v in intercept.items())]
+    lines += ["[[delivery]]", f"agency = {change.get('agency', chr(34) + 'sheriff' + chr(34))}"]
+    path = folder / "order.toml"
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A made home that LICTL_HOME names."""
+    home = tmp_path / "home"
+    monkeypatch.setenv("LICTL_HOME", str(home))
+    lictl("init", "--operator", "ISP-7", "--element", "box-1", "--country", "US")
+    return home
+
+
+@pytest.fixture
+def agency(home: Path) -> str:
+    """An agency that nobody serves."""
+    lictl("agency", "add", "sheriff", "--host", "127.0.0.1", "--port", "9")
+    return "sheriff"
+
+
+def test_init_says_what_it_made_and_what_is_next(tmp_path: Path) -> None:
+    """Human text names the home and the next command."""
+    text = lictl("--home", str(tmp_path / "h"), "init", "--operator", "X", "--country", "US").stdout
+    assert str(tmp_path / "h") in text
+    assert "lictl agency add" in text
+    assert (tmp_path / "h").stat().st_mode & 0o777 == 0o700
+
+
+def test_init_twice_is_refused(home: Path) -> None:
+    """The home stays as it is."""
+    before = (home / "lictl.toml").read_text()
+    assert "exists" in failure("init", "--operator", "Y", "--country", "DE", code=3)["what"]
+    assert (home / "lictl.toml").read_text() == before
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--operator", "x" * 17, "--country", "US"), ("--operator", "x", "--country", "USA")]
+)
+def test_init_with_impossible_identifiers(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Refused before anything is made."""
+    failure("--home", str(tmp_path / "h"), "init", *arguments, code=2)
+    assert not (tmp_path / "h").exists()
+
+
+def test_home_and_json_before_and_after_the_command(tmp_path: Path, home: Path) -> None:
+    """What stands after the command wins."""
+    other = tmp_path / "other"
+    lictl("--home", str(other), "init", "--operator", "X", "--country", "US")
+    lictl("--home", str(other), "agency", "add", "a", "--host", "h", "--port", "1")
+    assert answer("agency", "list") == []
+    assert [a["name"] for a in json.loads(lictl("agency", "list", "--home", str(other), "--json").stdout)] == ["a"]
+    both = lictl("--home", str(home), "agency", "list", "--json", "--home", str(other)).stdout
+    assert [a["name"] for a in json.loads(both)] == ["a"]
+
+
+def test_state_of_one_command_line_is_not_the_next_one_s(home: Path) -> None:
+    """--json is forgotten."""
+    answer("agency", "list")
+    assert "No agency yet" in lictl("agency", "list").stdout
+
+
+def test_agencies_come_and_go(home: Path, agency: str) -> None:
+    """add, list and remove, in JSON and in text."""
+    assert answer("agency", "list") == [
+        {"name": "sheriff", "host": "127.0.0.1", "port": 9, "format": "pcapng", "options": {}}
+    ]
+    assert "sheriff" in lictl("agency", "list").stdout
+    assert "already" in failure("agency", "add", "sheriff", "--host", "h", "--port", "1", code=2)["what"]
+    assert "Removed" in lictl("agency", "remove", "sheriff").stdout
+    assert answer("agency", "list") == []
+    failure("agency", "remove", "sheriff", code=4)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("bad name", "--host", "h", "--port", "1"),
+        ("a", "--host", "no host", "--port", "1"),
+        ("a", "--host", "h", "--port", "1", "--option", "nothing"),
+        ("a", "--host", "h", "--port", "1", "--format", "nonsense"),
+    ],
+)
+def test_agencies_that_cannot_be(home: Path, arguments: tuple[str, ...]) -> None:
+    """Refused with exit code 2, and not stored."""
+    failure("agency", "add", *arguments, code=2)
+    assert answer("agency", "list") == []
+
+
+def test_agency_test_greets_a_receiver(home: Path, tmp_path: Path) -> None:
+    """It says that the receiver answered, and leaves no file there."""
+    with Receiver(("127.0.0.1", 0), tmp_path / "evidence").start() as receiver:
+        host, port = receiver.address
+        lictl("agency", "add", "a", "--host", host, "--port", str(port))
+        found = answer("agency", "test", "a")
+        assert found["version"] == 1
+        assert found["address"] == host
+        assert "answered" in lictl("agency", "test", "a").stdout
+        assert receiver.verdict().streams == ()
+    assert list((tmp_path / "evidence").glob("*test*")) == []
+
+
+def test_agency_test_without_a_receiver(home: Path, agency: str) -> None:
+    """Nothing listens: exit code 4."""
+    assert "does not answer" in failure("agency", "test", agency, code=4)["what"]
+
+
+def test_agency_test_of_something_else(home: Path) -> None:
+    """A server of another protocol is told apart."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def chat() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"220 smtp.example.org ESMTP\r\n")
+                connection.recv(1000)
+
+        thread = threading.Thread(target=chat)
+        thread.start()
+        lictl("agency", "add", "a", "--host", "127.0.0.1", "--port", str(port))
+        assert "no receiver" in failure("agency", "test", "a", code=4)["what"]
+        thread.join()
+
+
+def test_an_order_without_a_daemon(home: Path, agency: str, tmp_path: Path) -> None:
+    """It is stored, listed, shown and revoked; each answer says what it means."""
+    path = str(warrant_file(tmp_path))
+    added = answer("warrant", "add", path)
+    assert (added["id"], added["liid"], added["armed"]) == ("W-1", "LIID0117", False)
+    assert "lictl serve" in added["effect"]
+    assert [w["id"] for w in answer("warrant", "list")] == ["W-1"]
+    assert "LIID0117" in lictl("warrant", "list").stdout
+    shown = answer("warrant", "show", "LIID0117")
+    assert shown["authority"]["docket"] == "D-1"
+    assert shown["file"] == Path(path).read_text()
+    assert TARGET in lictl("warrant", "show", "W-1").stdout
+    assert failure("agency", "remove", "sheriff", code=3)["what"].startswith("Agency sheriff receives")
+    assert answer("warrant", "revoke", "LIID0117")["state"] == "revoked"
+    failure("warrant", "revoke", "LIID0117", code=3)
+    assert answer("warrant", "list") == []
+    assert [w["state"] for w in answer("warrant", "list", "--all")] == ["revoked"]
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"ends": when(-0.5)}, 3),
+        ({"targets": '["ip:0.0.0.0/0"]'}, 3),
+        ({"targets": '["nonsense"]'}, 2),
+        ({"kind": '"pen-trap"'}, 3),
+        ({"mode": '"everything"'}, 2),
+        ({"agency": '"nobody"'}, 4),
+        ({"case_id": '"x"\nunknown = 1'}, 2),
+    ],
+)
+def test_orders_that_are_refused(home: Path, agency: str, tmp_path: Path, change: dict[str, str], code: int) -> None:
+    """With the exit code of the reason, and nothing is stored."""
+    assert failure("warrant", "add", str(warrant_file(tmp_path, **change)), code=code)["fix"]
+    assert answer("warrant", "list", "--all") == []
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b"", b"[", b"x" * 2_000_000])
+def test_files_that_are_no_orders(home: Path, tmp_path: Path, content: bytes) -> None:
+    """Binary, empty, broken or huge: exit code 2 or 3, never a traceback."""
+    (tmp_path / "x.toml").write_bytes(content)
+    result = RUNNER.invoke(app, ["warrant", "add", str(tmp_path / "x.toml")])
+    assert result.exit_code in (2, 3)
+
+
+def test_a_file_that_is_not_there(home: Path, tmp_path: Path) -> None:
+    """Exit code 2 or 4 with its name."""
+    result = RUNNER.invoke(app, ["warrant", "add", str(tmp_path / "nothing.toml")])
+    assert result.exit_code in (2, 4)
+    assert "nothing.toml" in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [("status",), ("status", "--watch")])
+def test_status_without_a_daemon(home: Path, arguments: tuple[str, ...]) -> None:
+    """Exit code 4 and how to start one."""
+    assert "lictl serve" in failure(*arguments, code=4)["fix"]
+
+
+@pytest.mark.parametrize(
+    "arguments", [("agency", "list"), ("warrant", "list"), ("status",), ("serve", "--mirror", "lo")]
+)
+def test_commands_without_a_home(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    """Exit code 4 and `lictl init`; nothing is made."""
+    assert "lictl init" in failure("--home", str(tmp_path / "no"), *arguments, code=4)["fix"]
+    assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments", [("agency", "list"), ("warrant", "list"), ("status",), ("serve", "--mirror", "lo")]
+)
+def test_commands_on_an_open_home(home: Path, arguments: tuple[str, ...]) -> None:
+    """A home that others may open is refused, with chmod."""
+    home.chmod(0o755)
+    assert "chmod 700" in failure(*arguments, code=3)["fix"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("serve",),
+        ("serve", "--interface", "eth1"),
+        ("serve", "--mirror", "lo", "--ring-mib", "3"),
+        ("serve", "--mirror", "lo", "--quota", "much"),
+        ("receive", "--listen", "nowhere", "--into", "x"),
+    ],
+)
+def test_options_that_make_no_sense(home: Path, arguments: tuple[str, ...]) -> None:
+    """Exit code 2 and what to write."""
+    assert failure(*arguments, code=2)["fix"]
+
+
+@pytest.mark.parametrize("arguments", [("nonsense",), ("agency", "add"), ("init", "--unknown"), ("agency", "nonsense")])
+def test_wrong_command_lines(arguments: tuple[str, ...]) -> None:
+    """Exit code 2, as of every command-line program."""
+    assert lictl(*arguments, code=2).stderr
+
+
+def test_version(home: Path) -> None:
+    """Program, capture object and kernel."""
+    facts = answer("version")
+    assert facts["lictl"] == __version__
+    assert len(facts["capture_object_sha256"]) == 64
+    assert __version__ in lictl("version").stdout
+
+
+def test_doctor_names_each_finding_with_a_fix(home: Path) -> None:
+    """Exit code 0 or 6; every line that is not ok has a fix; an interface that is not there is bad."""
+    result = RUNNER.invoke(app, ["--json", "doctor", "--interface", "nothere"])
+    assert result.exit_code == 6
+    checks = json.loads(result.stdout)
+    assert {check["state"] for check in checks} <= {"ok", "warn", "bad"}
+    assert all(check["fix"] for check in checks if check["state"] != "ok")
+    assert [c["state"] for c in checks if c["name"] == "interface nothere"] == ["bad"]
+    assert {"kernel", "capabilities", "bpffs", "clock", "disk", "home"} <= {check["name"] for check in checks}
+
+
+def test_doctor_sees_an_open_home(home: Path) -> None:
+    """And says chmod."""
+    (home / "lictl.toml").chmod(0o644)
+    checks = json.loads(RUNNER.invoke(app, ["--json", "doctor"]).stdout)
+    assert any(c["name"] == "home" and c["state"] == "bad" and "chmod 600" in c["fix"] for c in checks)
+
+
+def test_every_error_class_has_its_exit_code(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The codes are those of lictl.errors, in text and in JSON."""
+    from lictl.service import guard
+
+    for code, kind in BY_EXIT_CODE.items():
+
+        def fail(_home: object, kind: Any = kind) -> None:
+            raise kind("it went wrong.", "do this.")
+
+        monkeypatch.setattr(guard, "open_home", fail)
+        assert failure("status", code=code) == {"what": "it went wrong.", "fix": "do this.", "code": code}
+        text = lictl("status", code=code).stderr
+        assert "error: it went wrong." in text
+        assert "fix: do this." in text
+
+
+def test_a_defect_is_told_as_one(home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No traceback and no message of it on the terminal: a private file has them."""
+    from lictl.service import guard
+
+    def fail(_home: object) -> None:
+        raise ZeroDivisionError("203.0.113.7")
+
+    monkeypatch.setattr(guard, "open_home", fail)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    result = lictl("status", code=1)
+    assert "defect" in result.stderr
+    assert TARGET not in result.stdout + result.stderr
+    (details,) = tmp_path.glob("lictl-defect-*")
+    assert details.stat().st_mode & 0o777 == 0o600
+    assert "ZeroDivisionError" in details.read_text()
+
+
+def test_help_of_everything() -> None:
+    """--help and -h work at every level and end with 0."""
+    for arguments in ([], ["agency"], ["warrant"], ["agency", "add"], ["serve"]):
+        assert "Usage" in lictl(*arguments, "--help").stdout
+        assert "Usage" in lictl(*arguments, "-h").stdout
