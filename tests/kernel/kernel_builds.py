@@ -13,7 +13,6 @@ from kernel_case import IFINDEX, fields_of
 
 from lictl.probe import abi
 from lictl.probe.batch import Batch
-from lictl.probe.interfaces import HookConfig, PortConfig
 from lictl.probe.native import ffi, lib
 from lictl.probe.tables import KernelTables
 from lictl.targets.compile import compile
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
 
     from kernel_case import Order
 
+    from lictl.probe.interfaces import HookConfig
     from lictl.probe.probe import Probe
     from lictl.targets.orders import Tables
 
@@ -80,6 +80,14 @@ def tables_of(orders: Sequence[Order]) -> Tables:
     return compile([order.armed() for order in orders])
 
 
+def _port(ingress: HookConfig, egress: HookConfig) -> np.ndarray[Any, Any]:
+    port = np.zeros(1, abi.PORT)
+    for name, settings in (("ingress", ingress), ("egress", egress)):
+        for attribute in ("flags", "sides", "access_sides", "vlan_dir"):
+            port[name][attribute] = getattr(settings, attribute)
+    return port
+
+
 def _moved(before: np.ndarray[Any, Any], after: np.ndarray[Any, Any]) -> dict[str, int]:
     """Counters of li_totals, summed over CPUs, that moved."""
     moved = {name: int(after[name].sum()) - int(before[name].sum()) for name in SCALARS}
@@ -120,7 +128,7 @@ class KernelBuild:
         """Arms exactly these orders and sets the hooks of IFINDEX."""
         hooks = (ingress, egress or ingress)
         if hooks != self._hooks:
-            self._tables.ports([PortConfig(IFINDEX, abi.ROLE_NONE, *hooks)])
+            self.probe.update(abi.MAP_PORTS, np.array([IFINDEX], np.uint32), _port(*hooks))
             self._hooks = hooks
         if tables != self._now:
             self._tables.apply(self._now, tables)
@@ -161,13 +169,13 @@ class NativeBuild:
     """The native matcher, made anew for each set of tables."""
 
     def __init__(self) -> None:
-        self._matcher: Any = None
+        self.matcher: Any = None
         self._recs = np.zeros(abi.MAX_MATCHES, abi.REC)
         self._slots: list[int] = []
 
     def load(self, tables: Tables, ingress: HookConfig, egress: HookConfig | None = None) -> None:
         """A matcher with these tables and hooks."""
-        self._matcher = ffi.gc(lib.ln_matcher_new(), lib.ln_matcher_free)
+        self.matcher = ffi.gc(lib.ln_matcher_new(), lib.ln_matcher_free)
         self._slots = sorted(tables.slots)
         config = np.zeros(1, abi.CONFIG)
         config["abi_version"] = abi.ABI_VERSION
@@ -177,10 +185,7 @@ class NativeBuild:
             config[f"n_{name}"] = len(lengths)
             config[name][0, : len(lengths)] = lengths
         self._put(abi.MAP_CONFIG, bytes(4), config.tobytes(), 4, abi.CONFIG.itemsize)
-        port = np.zeros(1, abi.PORT)
-        for name, settings in (("ingress", ingress), ("egress", egress or ingress)):
-            for attribute in ("flags", "sides", "access_sides", "vlan_dir"):
-                port[name][attribute] = getattr(settings, attribute)
+        port = _port(ingress, egress or ingress)
         self._put(abi.MAP_PORTS, IFINDEX.to_bytes(4, "little"), port.tobytes(), 4, abi.PORT.itemsize)
         slots = np.array(self._slots, np.uint32).tobytes()
         self._put(abi.MAP_SLOTS, slots, b"".join(tables.slots[slot] for slot in self._slots), 4, abi.SLOT.itemsize)
@@ -190,7 +195,7 @@ class NativeBuild:
 
     def _put(self, name: str, keys: bytes, values: bytes, key_size: int, value_size: int) -> None:
         result = lib.ln_matcher_load(
-            self._matcher, name.encode(), ffi.from_buffer(keys), key_size, ffi.from_buffer(values), value_size,
+            self.matcher, name.encode(), ffi.from_buffer(keys), key_size, ffi.from_buffer(values), value_size,
             len(keys) // key_size,
         )  # fmt: skip
         assert result == 0, f"{name}: {result}"
@@ -199,7 +204,7 @@ class NativeBuild:
         """TOTALS[1] and SLOT_COUNT[MAX_SLOTS]."""
         totals, counts = np.zeros(1, abi.TOTALS), np.zeros(abi.MAX_SLOTS, abi.SLOT_COUNT)
         lib.ln_matcher_counts(
-            self._matcher,
+            self.matcher,
             ffi.cast("struct li_totals *", totals.ctypes.data),
             ffi.cast("struct li_slot_count *", counts.ctypes.data),
         )
@@ -219,7 +224,7 @@ class NativeBuild:
         length = len(kept) if wire_len is None else wire_len
         return int(
             lib.ln_match_frame(
-                self._matcher, ffi.from_buffer(kept), len(kept), length, link, utc_ns, IFINDEX, int(egress), recs
+                self.matcher, ffi.from_buffer(kept), len(kept), length, link, utc_ns, IFINDEX, int(egress), recs
             )
         )
 
