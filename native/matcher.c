@@ -256,22 +256,29 @@ static const struct li_hook *hook_of(const struct ln_matcher *matcher, uint32_t 
 	return settings->flags & LI_HOOK_ACTIVE ? settings : NULL;
 }
 
-/* One record for each order of the match list. */
+/* One record for each order of the match list, but for frames that the program could not hold either. */
 static int emit_all(struct ln_matcher *matcher, const struct li_scratch *s, uint32_t frame_len, struct li_rec *recs)
 {
+	uint32_t cap_len = least(li_content_len(s), frame_len);
+	int n = 0;
+
 	for (uint32_t i = 0; i < s->n; i++) {
 		struct li_slot_count *count = &matcher->counts[s->claims[i] & LI_CLAIM_SLOT_MASK];
 
-		memset(&recs[i], 0, sizeof(recs[i]));
-		if (s->modes[i] != LI_MODE_CONTENT)
-			li_fill_header(&recs[i], s, s->claims[i], s->dirs[i], count->matched, s->flags[i]);
+		if (s->modes[i] == LI_MODE_CONTENT && cap_len > LI_MAX_FRAME) {
+			count->lost_frame++;
+			continue;
+		}
+		memset(&recs[n], 0, sizeof(recs[n]));
+		if (s->modes[i] == LI_MODE_CONTENT)
+			li_fill_packet(&recs[n], s, s->claims[i], s->dirs[i], count->matched, cap_len);
 		else
-			li_fill_packet(&recs[i], s, s->claims[i], s->dirs[i], count->matched,
-				       least(li_content_len(s), frame_len));
+			li_fill_header(&recs[n], s, s->claims[i], s->dirs[i], count->matched, s->flags[i]);
+		n++;
 		count->emitted++;
 		matcher->totals.records++;
 	}
-	return (int)s->n;
+	return n;
 }
 
 int ln_match_frame(struct ln_matcher *matcher, const uint8_t *frame, uint32_t frame_len, uint32_t wire_len,

@@ -11,13 +11,15 @@
 #define LINK_ETHERNET 1
 #define LINK_RAW 101
 #define ARENA_BYTES (8u << 20)
-#define LONGEST_FRAME 262144u /* libpcap's own bound of a frame in a file */
+#define LONGEST_FRAME 262144u	/* libpcap's own bound of a frame in a file */
+#define LAST_SECOND 18446744072 /* the last whole one of 64 bits of nanoseconds */
 
 struct ln_file {
 	pcap_t *pcap;
 	uint8_t *arena; /* frames of the batch in hand */
 	uint64_t frames;
 	uint16_t link_type;
+	char failure[PCAP_ERRBUF_SIZE + 64]; /* where and why reading ended, to be told after the records before it */
 };
 
 int ln_file_open(const char *path, struct ln_file **file, char *err, size_t err_len)
@@ -72,10 +74,31 @@ static uint32_t keep(struct ln_file *file, uint32_t used, const uint8_t *frame, 
 	return used + len;
 }
 
-static int refuse(struct ln_file *file, const char *reason, char *err, size_t err_len)
+static void fail(struct ln_file *file, const char *reason)
 {
-	snprintf(err, err_len, "frame %llu: %s", (unsigned long long)file->frames + 1, reason);
-	return -EBADMSG;
+	snprintf(file->failure, sizeof(file->failure), "frame %llu: %s", (unsigned long long)file->frames + 1, reason);
+}
+
+/* The next frame, or NULL at the end and where the file is damaged. */
+static const uint8_t *next_frame(struct ln_file *file, struct pcap_pkthdr **header)
+{
+	const uint8_t *frame;
+	int ret = pcap_next_ex(file->pcap, header, &frame);
+	const struct pcap_pkthdr *h = *header;
+
+	if (ret == PCAP_ERROR_BREAK)
+		return NULL;
+	if (ret != 1) {
+		fail(file, pcap_geterr(file->pcap));
+		return NULL;
+	}
+	if (h->caplen > LONGEST_FRAME || h->len < h->caplen || h->ts.tv_sec < 0 || h->ts.tv_sec > LAST_SECOND ||
+	    h->ts.tv_usec < 0 || h->ts.tv_usec > 999999999) {
+		fail(file, "its lengths or its time cannot be");
+		return NULL;
+	}
+	file->frames++;
+	return frame;
 }
 
 int ln_file_batch(struct ln_file *file, struct ln_matcher *matcher, uint32_t ifindex, uint32_t hook,
@@ -84,25 +107,23 @@ int ln_file_batch(struct ln_file *file, struct ln_matcher *matcher, uint32_t ifi
 	uint32_t used = 0;
 
 	batch->n = 0;
-	while (batch->n + LI_MAX_MATCHES <= batch->capacity && used + LONGEST_FRAME <= ARENA_BYTES) {
+	while (!*file->failure && batch->n + LI_MAX_MATCHES <= batch->capacity && used + LONGEST_FRAME <= ARENA_BYTES) {
 		struct pcap_pkthdr *header;
-		const uint8_t *frame;
+		const uint8_t *frame = next_frame(file, &header);
 		uint64_t utc_ns;
-		int ret = pcap_next_ex(file->pcap, &header, &frame);
+		int ret;
 
-		if (ret == PCAP_ERROR_BREAK)
+		if (!frame)
 			break;
-		if (ret != 1)
-			return refuse(file, pcap_geterr(file->pcap), err, err_len);
-		if (header->caplen > LONGEST_FRAME || header->len < header->caplen || header->ts.tv_sec < 0 ||
-		    header->ts.tv_usec < 0 || header->ts.tv_usec > 999999999)
-			return refuse(file, "its lengths or its time cannot be", err, err_len);
-		file->frames++;
 		utc_ns = (uint64_t)header->ts.tv_sec * 1000000000u + (uint64_t)header->ts.tv_usec;
 		ret = ln_match_frame(matcher, frame, header->caplen, header->len, file->link_type, utc_ns, ifindex,
 				     hook, batch->recs + batch->n);
 		if (ret > 0)
 			used = keep(file, used, frame, header->caplen, batch, ret);
 	}
-	return (int)batch->n;
+	/* What came before the damage is matched and counted: it is handed out first. */
+	if (batch->n || !*file->failure)
+		return (int)batch->n;
+	snprintf(err, err_len, "%s", file->failure);
+	return -EBADMSG;
 }
