@@ -376,29 +376,32 @@ li_stage int li_match(struct li_scratch *s, struct li_totals *totals, const stru
 	return 0;
 }
 
-/* One prefix length in use is the common case, and the one that is decided in line. */
+/* One prefix length in use is the common case, and the one that is decided in line. The length is read before the
+ * count: user space writes a second count first, so a length that has moved is never taken for the only one. */
 li_inline int li_worth_v4(const struct li_config *config, const uint8_t *address)
 {
+	uint8_t len = li_get(config->v4_lens[0]), n = li_get(config->n_v4_lens);
 	struct li_key_v4 key;
 	uint32_t host;
 
-	if (config->n_v4_lens != 1)
-		return config->n_v4_lens != 0;
+	if (n != 1)
+		return n != 0;
 	__builtin_memcpy(&host, address, 4);
-	li_mask_v4(&key, host, config->v4_lens[0]);
+	li_mask_v4(&key, host, len);
 	return li_may_hit(li_bit_v4(&key));
 }
 
 li_inline int li_worth_v6(const struct li_config *config, const uint8_t *address)
 {
+	uint8_t len = li_get(config->v6_lens[0]), n = li_get(config->n_v6_lens);
 	struct li_key_v6 key;
 	uint64_t high, low;
 
-	if (config->n_v6_lens != 1)
-		return config->n_v6_lens != 0;
+	if (n != 1)
+		return n != 0;
 	__builtin_memcpy(&high, address, 8);
 	__builtin_memcpy(&low, address + 8, 8);
-	li_mask_v6(&key, __builtin_bswap64(high), __builtin_bswap64(low), config->v6_lens[0]);
+	li_mask_v6(&key, __builtin_bswap64(high), __builtin_bswap64(low), len);
 	return li_may_hit(li_bit_v6(&key));
 }
 
