@@ -24,13 +24,20 @@ static int privilege_caps(int write, struct __user_cap_data_struct *data)
 	return (int)syscall(write ? SYS_capset : SYS_capget, &header, data) ? -errno : 0;
 }
 
+struct privilege {
+	uint32_t uid;
+	uint32_t gid;
+	bool may; /* holds CAP_SETPCAP: what is refused without it is an error with it */
+};
+
 /* capset and prctl act on one thread: with others running, they would keep what this one gives up. */
-static int privilege_alone(void)
+static int privilege_alone(struct privilege *self)
 {
 	char line[128];
 	FILE *status = fopen("/proc/self/status", "re");
 	int threads = 0;
 
+	(void)self;
 	if (!status)
 		return -errno;
 	while (fgets(line, sizeof(line), status))
@@ -40,24 +47,77 @@ static int privilege_alone(void)
 	return threads == 1 ? 0 : -EBUSY;
 }
 
-static int privilege_bounding(bool may)
+static int privilege_look(struct privilege *self)
+{
+	struct __user_cap_data_struct data[2] = {};
+	int ret = privilege_caps(0, data);
+
+	self->may = data[0].effective & 1u << CAP_SETPCAP;
+	return ret;
+}
+
+static int privilege_no_new(struct privilege *self)
+{
+	(void)self;
+	return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) ? -errno : 0;
+}
+
+static int privilege_ambient(struct privilege *self)
+{
+	(void)self;
+	return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) ? -errno : 0;
+}
+
+static int privilege_bounding(struct privilege *self)
 {
 	for (int cap = 0; prctl(PR_CAPBSET_READ, cap, 0, 0, 0) >= 0; cap++)
-		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) && may)
+		if (prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) && self->may)
 			return -errno;
 	return 0;
 }
 
-static int privilege_ids(uint32_t uid, uint32_t gid)
+static int privilege_ids(struct privilege *self)
 {
-	if (geteuid() == uid && getegid() == gid && geteuid() != 0)
+	if (geteuid() == self->uid && getegid() == self->gid && geteuid() != 0)
 		return 0; /* started without privilege: there is nothing to change and no right to */
-	if (setgroups(0, NULL) || setresgid(gid, gid, gid) || setresuid(uid, uid, uid))
+	/* The change of user would take CAP_SETPCAP away, which the next step needs. */
+	if (self->may && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
+		return -errno;
+	if (setgroups(0, NULL) || setresgid(self->gid, self->gid, self->gid) ||
+	    setresuid(self->uid, self->uid, self->uid))
 		return -errno;
 	return 0;
 }
 
-static int privilege_verify(uint32_t uid, uint32_t gid)
+static int privilege_securebits(struct privilege *self)
+{
+	struct __user_cap_data_struct data[2] = {};
+	int ret;
+
+	if (!self->may)
+		return 0;
+	data[0].effective = data[0].permitted = 1u << CAP_SETPCAP;
+	ret = privilege_caps(1, data);
+	if (ret)
+		return ret;
+	return prctl(PR_SET_SECUREBITS, PRIVILEGE_BITS, 0, 0, 0) ? -errno : 0;
+}
+
+static int privilege_no_caps(struct privilege *self)
+{
+	struct __user_cap_data_struct data[2] = {};
+
+	(void)self;
+	return privilege_caps(1, data);
+}
+
+static int privilege_undumpable(struct privilege *self)
+{
+	(void)self;
+	return prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) ? -errno : 0;
+}
+
+static int privilege_verify(struct privilege *self)
 {
 	struct __user_cap_data_struct data[2] = {};
 	uid_t r, e, s;
@@ -71,71 +131,39 @@ static int privilege_verify(uint32_t uid, uint32_t gid)
 			return -EPERM;
 	if (getresuid(&r, &e, &s) || getresgid(&gr, &ge, &gs))
 		return -errno;
-	if (r != uid || e != uid || s != uid || gr != gid || ge != gid || gs != gid)
+	if (r != self->uid || e != self->uid || s != self->uid || gr != self->gid || ge != self->gid || gs != self->gid)
 		return -EPERM;
 	return 0;
 }
 
-static int privilege_drop(uint32_t uid, uint32_t gid, const char **step)
-{
-	struct __user_cap_data_struct data[2] = {};
-	bool may;
-	int ret;
-
-	*step = "another thread runs already (call this first, and set OPENBLAS_NUM_THREADS=1)";
-	ret = privilege_alone();
-	if (ret)
-		return ret;
-	*step = "reading the capabilities";
-	ret = privilege_caps(0, data);
-	if (ret)
-		return ret;
-	may = data[0].effective & 1u << CAP_SETPCAP;
-	*step = "no_new_privs";
-	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-		return -errno;
-	*step = "the ambient capabilities";
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0))
-		return -errno;
-	*step = "the bounding set";
-	ret = privilege_bounding(may);
-	if (ret)
-		return ret;
-	*step = "user and group";
-	/* The secure bits come after the change of user, which clears the capabilities of a thread by itself. */
-	if (may && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0))
-		return -errno;
-	ret = privilege_ids(uid, gid);
-	if (ret)
-		return ret;
-	*step = "the secure bits";
-	if (may) {
-		memset(data, 0, sizeof(data));
-		data[0].effective = data[0].permitted = 1u << CAP_SETPCAP;
-		ret = privilege_caps(1, data);
-		if (ret)
-			return ret;
-		if (prctl(PR_SET_SECUREBITS, PRIVILEGE_BITS, 0, 0, 0))
-			return -errno;
-	}
-	*step = "the capabilities";
-	memset(data, 0, sizeof(data));
-	ret = privilege_caps(1, data);
-	if (ret)
-		return ret;
-	*step = "dumpable";
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0))
-		return -errno;
-	*step = "verification";
-	return privilege_verify(uid, gid);
-}
+static const struct {
+	int (*step)(struct privilege *self);
+	const char *name;
+} privilege_steps[] = {
+	{privilege_alone, "another thread runs already: call this first, and set OPENBLAS_NUM_THREADS=1"},
+	{privilege_look, "reading the capabilities"},
+	{privilege_no_new, "no_new_privs"},
+	{privilege_ambient, "the ambient capabilities"},
+	{privilege_bounding, "the bounding set"},
+	{privilege_ids, "user and group"},
+	{privilege_securebits, "the secure bits"},
+	{privilege_no_caps, "the capabilities"},
+	{privilege_undumpable, "dumpable"},
+	{privilege_verify, "verification"},
+};
 
 int ln_drop_privileges(uint32_t uid, uint32_t gid, char *err, size_t err_len)
 {
-	const char *step;
-	int ret = privilege_drop(uid, gid, &step);
+	struct privilege self = {.uid = uid, .gid = gid};
 
-	if (ret)
-		ln_say(err, err_len, "The privileges cannot be given up: %s (%s).", step, strerror(-ret));
-	return ret;
+	for (size_t i = 0; i < sizeof(privilege_steps) / sizeof(*privilege_steps); i++) {
+		int ret = privilege_steps[i].step(&self);
+
+		if (ret) {
+			ln_say(err, err_len, "The privileges cannot be given up: %s (%s).", privilege_steps[i].name,
+			       strerror(-ret));
+			return ret;
+		}
+	}
+	return 0;
 }

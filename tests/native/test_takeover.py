@@ -208,6 +208,20 @@ def test_attachments_are_taken_over(pins: Path, wire: Wire) -> None:
 
 
 @pytest.mark.net
+def test_fresh_ends_what_an_earlier_daemon_left_attached(pins: Path, wire: Wire) -> None:
+    """Link and filter of the old set are gone: nothing captures into rings that nobody reads."""
+    before = wire.run("tc", "qdisc", "show", "dev", "va")
+    with Probe.open(pins, RING) as first:
+        wire.inside(lambda: [first.attach(wire.a, abi.AT_INGRESS), first.attach(wire.a, abi.AT_EGRESS)])
+    assert "prog/xdp" in wire.run("ip", "link", "show", "va")
+    with wire.inside(lambda: Probe.open(pins, RING, fresh=True)) as second:
+        assert wire.inside(second.attachments) == []
+        assert "prog/xdp" not in wire.run("ip", "link", "show", "va")
+        assert wire.run("tc", "qdisc", "show", "dev", "va") == before
+        second.destroy()
+
+
+@pytest.mark.net
 def test_capture_goes_on_between_two_daemons(pins: Path, wire: Wire) -> None:
     """Packets on the wire while no daemon runs are in the rings for the next one."""
     with Probe.open(pins, RING) as first:
