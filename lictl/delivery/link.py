@@ -19,6 +19,7 @@ from lictl.delivery.blocks import BlockKind
 from lictl.delivery.config import LinkState, StreamConfig, WorkerOptions
 from lictl.delivery.cursor import Cursor, CursorFile
 from lictl.delivery.reader import Damaged, Place, SpoolReader
+from lictl.delivery.resolve import Address, tune
 from lictl.delivery.wire import FrameType, ProtocolError
 from lictl.times import now_ns
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _ANSWERS = frozenset({FrameType.WELCOME, FrameType.ACK, FrameType.PONG, FrameType.REFUSE})
 _BUFFERS = 256
 _TURN_BYTES = 8 << 20
-Address = tuple[int, tuple[str, int]]
+_LOOK_S = 0.5
 
 
 class Phase(enum.Enum):
@@ -90,6 +91,7 @@ class Link:
         self._since = 0.0
         self._heard = 0.0
         self._pinged = 0.0
+        self._looked = 0.0
 
     # ---- what the loop calls
 
@@ -160,7 +162,7 @@ class Link:
         family, address = addresses[self._attempts % len(addresses)]
         sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         self._sock = sock
-        _tune(sock, self._options)
+        tune(sock, self._options)
         self._parser = wire.FrameParser(_ANSWERS, 4096)
         self._since = time.monotonic()
         self.phase = Phase.CONNECTING
@@ -359,7 +361,10 @@ class Link:
         if silent > self._options.ping_s and now - self._pinged > self._options.ping_s and not self._queue:
             self._pinged = now
             self._put(wire.number_frame(FrameType.PING, time.monotonic_ns()))
-        self._pump()
+            self._flush()
+        if now - self._looked > _LOOK_S:  # without a daemon nobody says that there is more
+            self._looked = now
+            self._pump()
 
     def _fail(self, why: str) -> None:
         self._drop()
@@ -389,12 +394,3 @@ class Link:
         else:
             self._selector.unregister(self._sock)
         self._mask = mask
-
-
-def _tune(sock: socket.socket, options: WorkerOptions) -> None:
-    """No delay for small blocks; a peer that vanished is noticed by the kernel too (RFC 5482 user timeout)."""
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(int(options.ping_s), 1))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(int(options.ping_s / 2), 1))
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(options.dead_s * 1000))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The agency's addresses, looked up without ever blocking the loop."""
+"""The way to the agency: its addresses, looked up without ever blocking the loop, and the socket's settings."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lictl.delivery.link import Address
+    from lictl.delivery.config import WorkerOptions
+
+Address = tuple[int, tuple[str, int]]
+"""Address family, and host and port."""
 
 _FRESH_S = 60.0
 
@@ -53,3 +56,12 @@ class Resolver:
         except OSError:
             return  # what was known stays
         self._found = [(family, (str(address[0]), self._port)) for family, _, _, _, address in answers]
+
+
+def tune(sock: socket.socket, options: WorkerOptions) -> None:
+    """No delay for small blocks; a peer that vanished is noticed by the kernel too (RFC 5482 user timeout)."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(int(options.ping_s), 1))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(int(options.ping_s / 2), 1))
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(options.dead_s * 1000))

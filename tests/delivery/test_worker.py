@@ -8,6 +8,8 @@ import re
 import signal
 import socket
 import statistics
+import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +18,7 @@ import pytest
 from agency_kit import OddAgency, ReceiverProcess
 from delivery_kit import MIB, Agency, append, gap, mark, open_spool, record, stream_config, wait_for
 
+import lictl
 from lictl.collection.receiver import Receiver
 from lictl.delivery import wire
 from lictl.delivery.blocks import HEADER_BYTES, BlockKind, header_key, parse_header
@@ -483,4 +486,41 @@ def test_large_blocks_and_quota_recovery(tmp_path: Path, root: Path, workers: li
             worker.wake()
         wait_for(lambda: delivered(spool), 60, what="for delivery")
         assert receiver.verdict().streams[0].records == 40_000
+    spool.close()
+
+
+_DAEMON = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[3])
+from delivery_kit import Agency, append, open_spool, stream_config
+from lictl.delivery.supervisor import AgencyWorker
+root = Path(sys.argv[1])
+spool = open_spool(root / "W-1")
+worker = AgencyWorker(Agency("lea", "127.0.0.1", int(sys.argv[2])), root, [stream_config()])
+worker.start()
+for _ in range(200):
+    append(spool, 50)
+    worker.wake("W-1")
+print(worker.state().pid, flush=True)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_killed_daemon_loses_nothing(tmp_path: Path, root: Path) -> None:
+    """kill -9 of the daemon's side in the middle of work: its worker delivers the rest and ends by itself."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(lictl.__file__).parent.parent)}
+    with Receiver(("127.0.0.1", 0), tmp_path / "received").start() as receiver:
+        command = [sys.executable, "-c", _DAEMON, str(root), str(receiver.address[1]), str(Path(__file__).parent)]
+        daemon = subprocess.run(command, stdout=subprocess.PIPE, env=environment, check=False, timeout=60)
+        assert daemon.returncode == -signal.SIGKILL
+        pid = int(daemon.stdout)
+        wait_for(lambda: not alive(pid), what="for the orphan's end")
+        verdict = receiver.verdict()
+        assert verdict.ok
+        assert verdict.streams[0].records == 10_000
+        assert (tmp_path / "received" / verdict.streams[0].file).read_bytes() == expected(10_000)
+    spool = open_spool(root / "W-1")
+    assert (spool.restarted, spool.next_sequence) == (None, 10_001)
+    assert delivered(spool)
     spool.close()
