@@ -17,7 +17,7 @@ PREFIX ?= /opt/lictl
 FUZZ_SECONDS ?= 3600
 
 KERNEL := $(wildcard kernel/*.[ch])
-NATIVE := $(wildcard native/*.[ch] native/*.py native/fuzz/*)
+NATIVE := $(wildcard native/*.[ch] native/*.py)
 C_SOURCES := $(wildcard kernel/*.[ch] native/*.[ch] native/*/*.[ch] bench/*.[ch] tests/*/*.[ch])
 PY_SOURCES = $(shell find lictl -name '*.py' -not -name '_native*')
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
