@@ -210,7 +210,8 @@ int ln_attached_adopt(struct ln_probe *probe, char *err, size_t err_len)
 	int ret = ln_pins_each(probe, "links", attached_adopt, probe);
 
 	if (ret)
-		ln_say(err, err_len, "The attachments pinned under %s cannot be taken over: %s. Start once with --fresh.",
+		ln_say(err, err_len,
+		       "The attachments pinned under %s cannot be taken over: %s. Start once with --fresh.",
 		       probe->pin_dir, strerror(-ret));
 	return ret;
 }

@@ -135,7 +135,8 @@ static void tc_explain(int ret, uint32_t ifindex, uint32_t other_id, char *err, 
 	if_indextoname(ifindex, name);
 	if (ret == -EBUSY)
 		ln_say(err, err_len,
-		       "Another program (id %u) holds our place in the tc egress filters of %s (handle %#x, priority %u). "
+		       "Another program (id %u) holds our place in the tc egress filters of %s (handle %#x, priority "
+		       "%u). "
 		       "Remove it, or ask for replacement.",
 		       other_id, name, TC_HANDLE, TC_PRIORITY);
 	else if (ret == -EPERM)

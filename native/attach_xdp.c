@@ -64,7 +64,8 @@ static int xdp_clear(uint32_t ifindex, int replace, char *err, size_t err_len)
 		return 0;
 	if (!replace) {
 		ln_say(err, err_len,
-		       "Another XDP program (id %u) is attached to the interface %s. Remove it, or ask for replacement.",
+		       "Another XDP program (id %u) is attached to the interface %s. Remove it, or ask for "
+		       "replacement.",
 		       id, xdp_name(ifindex, name));
 		return -EBUSY;
 	}

@@ -16,9 +16,9 @@
 
 #include "internal.h"
 
-#define RING_HEADER 8		     /* u32 length and flags, u32 page offset */
-#define RING_BUSY (1u << 31)	     /* reserved, not yet submitted */
-#define RING_DISCARD (1u << 30)	     /* given up by the program */
+#define RING_HEADER 8		/* u32 length and flags, u32 page offset */
+#define RING_BUSY (1u << 31)	/* reserved, not yet submitted */
+#define RING_DISCARD (1u << 30) /* given up by the program */
 #define RING_LENGTH (RING_DISCARD - 1)
 #define SLEEP_STRIDE 2 /* an array map gives each u32 eight bytes */
 #define WAIT_EVENTS 16

@@ -150,8 +150,7 @@ static int loader_programs(struct ln_probe *probe)
 			return -ENOENT;
 		/* Our own descriptor: a program that is taken over has one, too. */
 		probe->prog_fd[hook] = dup(bpf_program__fd(program));
-		if (probe->prog_fd[hook] < 0 ||
-		    bpf_obj_get_info_by_fd(probe->prog_fd[hook], &info, &info_len))
+		if (probe->prog_fd[hook] < 0 || bpf_obj_get_info_by_fd(probe->prog_fd[hook], &info, &info_len))
 			return -errno;
 		probe->prog_id[hook] = info.id;
 		memcpy(probe->tag[hook], info.tag, sizeof(info.tag));
@@ -229,8 +228,8 @@ int ln_open(const struct ln_options *options, struct ln_probe **out, int *took_o
 	if (probe->pin_dir[0] && !take_over)
 		ret = ln_pins_remove(probe, err, err_len);
 	if (!ret)
-		ret = take_over ? ln_pins_adopt(probe, err, err_len) :
-				  loader_make(probe, options->ring_bytes, err, err_len);
+		ret = take_over ? ln_pins_adopt(probe, err, err_len)
+				: loader_make(probe, options->ring_bytes, err, err_len);
 	if (!ret)
 		ret = ln_rings_open(probe, err, err_len);
 	if (!ret && take_over)

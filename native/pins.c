@@ -185,7 +185,8 @@ int ln_pins_reuse(struct ln_probe *probe, uint32_t ring_bytes, char *err, size_t
 	int cpus = ln_possible(), ret = cpus < 0 ? cpus : 0;
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, probe->object) {
+	bpf_object__for_each_map(map, probe->object)
+	{
 		if (ret)
 			return ret;
 		if (!bpf_map__is_internal(map))
@@ -270,7 +271,8 @@ int ln_pins_write(struct ln_probe *probe, char *err, size_t err_len)
 		snprintf(name, sizeof(name), "li_ring_%u", probe->rings[i].cpu);
 		ret = pins_pin(probe, probe->rings[i].fd, "maps", name);
 	}
-	bpf_object__for_each_map(map, probe->object) {
+	bpf_object__for_each_map(map, probe->object)
+	{
 		if (!ret && !bpf_map__is_internal(map) && strcmp(bpf_map__name(map), LI_MAP_CONFIG))
 			ret = pins_pin(probe, bpf_map__fd(map), "maps", bpf_map__name(map));
 	}

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import contextmanager
-from dataclasses import dataclass
 from importlib import resources
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -14,6 +13,7 @@ import numpy as np
 from lictl.errors import IntegrityError, MachineError, UsageError
 from lictl.probe import abi
 from lictl.probe.native import check, error_buffer, ffi, lib
+from lictl.probe.state import Attachment, RingState, SlotCounts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lictl.probe.batch import Batch
+
+__all__ = ["Attachment", "Probe", "RingState", "SlotCounts", "object_hash"]
 
 OBJECT: Final = "capture.bpf.o"
 DEFAULT_RING_BYTES: Final = 32 << 20
@@ -32,69 +34,6 @@ _MODES: Final = {
     lib.LN_ATTACH_OFFLOAD: "offload",
     lib.LN_ATTACH_TC: "tc",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Attachment:
-    """One interface that the program looks at.
-
-    Attributes:
-        ifindex: of the interface.
-        hook: AT_INGRESS or AT_EGRESS.
-        mode: native, generic, offload or tc: what the kernel reports, not what was asked for.
-        program_id: the kernel's number of the program.
-        tag: 16 hex digits: the kernel's digest of the program.
-        taken_over: it was attached before this process started.
-    """
-
-    ifindex: int
-    hook: int
-    mode: str
-    program_id: int
-    tag: str
-    taken_over: bool
-
-
-@dataclass(frozen=True, slots=True)
-class RingState:
-    """One CPU's ring.
-
-    Attributes:
-        cpu: its number.
-        size: bytes.
-        waiting: bytes not yet released.
-        consumed: records released since this process opened the probe.
-    """
-
-    cpu: int
-    size: int
-    waiting: int
-    consumed: int
-
-
-@dataclass(frozen=True, slots=True)
-class SlotCounts:
-    """Counters of one slot, summed over CPUs; matched = emitted + lost_ring + lost_matches + lost_frame.
-
-    Attributes:
-        seen: packets that name the target.
-        matched: of them, inside the window, and of the mode and generation that live.
-        emitted: records that went into a ring.
-        lost_ring: the ring was full.
-        lost_matches: the packet matched more orders than a packet can.
-        lost_frame: the frame was too long or not readable.
-        withheld: header order, but no header field is proven.
-        bytes: frame bytes of matched packets.
-    """
-
-    seen: int
-    matched: int
-    emitted: int
-    lost_ring: int
-    lost_matches: int
-    lost_frame: int
-    withheld: int
-    bytes: int
 
 
 def object_hash() -> str:
