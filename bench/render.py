@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Renders pytest-benchmark's JSON as docs/benchmarks.md: ``python bench/render.py .build/bench.json docs/benchmarks.md``."""
+"""Renders pytest-benchmark's JSON as a page: ``python bench/render.py .build/bench.json docs/benchmarks.md``."""
 
 from __future__ import annotations
 
