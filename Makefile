@@ -22,7 +22,7 @@ C_SOURCES := $(wildcard kernel/*.[ch] native/*.[ch] native/*/*.[ch] bench/*.[ch]
 PY_SOURCES = $(shell find lictl -name '*.py' -not -name '_native*')
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-.PHONY: help build demo test test-tree test-wheel lint format wheel bench fuzz docs install clean distclean
+.PHONY: help build demo test test-tree test-wheel test-kernel lint format wheel bench fuzz docs install clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r t d; do printf '  make %-11s %s\n' "$$t" "$$d"; done
@@ -88,6 +88,9 @@ bench: build ## the benchmark suite; writes .build/bench.json and docs/benchmark
 
 fuzz: build ## fuzz the parser for FUZZ_SECONDS (3600)
 	$(MAKE) -C native/fuzz run SECONDS=$(FUZZ_SECONDS)
+
+test-kernel: build ## load the capture program on Debian 12's own kernel, in an emulated machine
+	tools/boot-debian-kernel
 
 docs: build ## check the documents: links, commands, index
 	$(BIN)/python -m pytest -q tests/packaging/test_docs.py
