@@ -88,10 +88,10 @@ def _namespaces() -> set[str]:
 
 def _is_of_others(name: str) -> bool:
     """True for a namespace whose name holds the id of a living process that is not of this session."""
-    marks = re.match(rf"{PREFIX}(\d+)", name)
-    if marks is None:
+    first = re.search(r"\d+", name)
+    if first is None:
         return False
-    pid = int(marks[1])
+    pid = int(first[0])
     return pid != os.getpid() and Path(f"/proc/{pid}").exists() and pid not in _processes()
 
 

@@ -114,8 +114,10 @@ def play(say: Callable[[str], None], bulk: int) -> Outcome:
         site = Site(lab)
         say("Starting the agency's receiver and the daemon on the box, both ports attached.")
         site.init()
-        site.start_receiver()
-        site.start_daemon()
+        site.start_receiver(wait=False)
+        site.start_daemon(wait=False)
+        site.await_receiver()
+        site.await_daemon()
         for order in _orders():
             site.add(order)
         say("sub1: content warrant. sub2: pen register order. sub3: none. All three are busy now.")

@@ -119,10 +119,10 @@ class Site:
         self.cli("init", "--operator", "LAB-ISP", "--element", "lab-box", "--country", "US")
         self.add_agency(AGENCY_NAME, handover)
 
-    def add_agency(self, name: str, handover: str, port: int = AGENCY_PORT) -> None:
+    def add_agency(self, name: str, handover: str) -> None:
         """Adds an agency at the agency host."""
-        argv = ["agency", "add", name, "--host", topology.AGENCY.v4, "--port", str(port), "--format", handover]
-        self.cli(*argv)
+        argv = ["--host", topology.AGENCY.v4, "--port", str(AGENCY_PORT), "--format", handover]
+        self.cli("agency", "add", name, *argv)
 
     def add(self, order: Order) -> str:
         """Puts an order into force; returns its id."""
@@ -143,22 +143,40 @@ class Site:
 
     # ---- processes ----
 
-    def start_receiver(self, *arguments: str, port: int = AGENCY_PORT) -> subprocess.Popen[bytes]:
-        """Starts the agency's receiver; returns when it listens."""
-        listen = f"{topology.AGENCY.v4}:{port}"
+    def start_receiver(self, *arguments: str, wait: bool = True) -> subprocess.Popen[bytes]:
+        """Starts the agency's receiver; returns when it listens, or at once without ``wait``."""
+        listen = f"{topology.AGENCY.v4}:{AGENCY_PORT}"
         with (self.folder / "receiver.log").open("ab") as log:
             argv = self.argv("receive", "--listen", listen, "--into", str(self.evidence), *arguments)
             self.receiver = self.lab.start("agency", argv, stdout=log, stderr=log)
-        self._wait_for_port("agency", port, self.receiver, "receiver.log")
+        if wait:
+            self.await_receiver()
         return self.receiver
 
-    def start_daemon(self, *arguments: str, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-        """Starts the daemon on the box, on both ports unless told otherwise; returns when it answers."""
+    def start_daemon(
+        self, *arguments: str, env: dict[str, str] | None = None, wait: bool = True
+    ) -> subprocess.Popen[bytes]:
+        """Starts the daemon on the box, on both ports unless told otherwise; returns when it answers, or at once."""
         ports = () if any(a in ("--interface", "--mirror") for a in arguments) else BOTH_PORTS
         with (self.folder / "daemon.log").open("ab") as log:
             argv = self.argv("serve", *ports, *arguments)
             self.daemon = self.lab.start("isp", argv, stdout=log, stderr=log, env=env)
-        limit = time.monotonic() + 30
+        if wait:
+            self.await_daemon()
+        return self.daemon
+
+    def await_receiver(self, timeout: float = 20) -> None:
+        """Returns when the receiver that was started listens; UnavailableError if it ends or takes too long."""
+        limit = time.monotonic() + timeout
+        while not self.lab.listens("agency", AGENCY_PORT):
+            self._check_alive(self.receiver, "receiver.log")
+            if time.monotonic() > limit:
+                raise UnavailableError(f"The receiver does not listen: {self.log('receiver.log')[-2000:].strip()}")
+            time.sleep(0.05)
+
+    def await_daemon(self, timeout: float = 30) -> None:
+        """Returns when the daemon that was started answers; UnavailableError if it ends or takes too long."""
+        limit = time.monotonic() + timeout
         while True:
             try:
                 self.status()
@@ -168,7 +186,7 @@ class Site:
                     raise
                 time.sleep(0.1)
             else:
-                return self.daemon
+                return
 
     def stop(self, process: subprocess.Popen[bytes] | None, *, timeout: float = 20) -> int:
         """Asks a process to end (SIGTERM) and returns its exit code; kills it when it takes too long."""
@@ -204,16 +222,7 @@ class Site:
         path = self.folder / name
         return path.read_text(errors="replace") if path.exists() else ""
 
-    def _check_alive(self, process: subprocess.Popen[bytes], log: str) -> None:
-        if process.poll() is not None:
-            raise UnavailableError(
-                f"The process of {log} ended with {process.returncode}: {self.log(log)[-2000:].strip()}"
-            )
-
-    def _wait_for_port(self, host: str, port: int, process: subprocess.Popen[bytes], log: str) -> None:
-        limit = time.monotonic() + 20
-        while not self.lab.listens(host, port):
-            self._check_alive(process, log)
-            if time.monotonic() > limit:
-                raise UnavailableError(f"Nothing listens on port {port} of {host}: {self.log(log)[-2000:].strip()}")
-            time.sleep(0.05)
+    def _check_alive(self, process: subprocess.Popen[bytes] | None, log: str) -> None:
+        if process is None or process.poll() is not None:
+            code = None if process is None else process.returncode
+            raise UnavailableError(f"The process of {log} ended with {code}: {self.log(log)[-2000:].strip()}")

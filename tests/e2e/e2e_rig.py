@@ -16,10 +16,13 @@ from e2e_wire import taken
 from lictl.home import Home
 from lictl.lab import namespace, topology
 from lictl.lab.capture import Capture, Packet, read
-from lictl.lab.site import AGENCY_NAME, Order, Site
+from lictl.lab.site import AGENCY_NAME, AGENCY_PORT, Order, Site
 from lictl.service import administration
 from lictl.service.client import Client
+from lictl.service.site import check_site, make_site
 from lictl.times import format_rfc3339, now_ns
+from lictl.warrants.model import Agency
+from lictl.warrants.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,11 +62,25 @@ class Rig(Site):
         """As `lictl warrant revoke` does, without its start-up time."""
         administration.revoke(Home(self.home), name)
 
+    def init(self, *, handover: str = "pcapng") -> None:
+        """As `lictl init` and `lictl agency add` do, without their start-up time."""
+        home = Home(self.home)
+        make_site(home, check_site("LAB-ISP", "lab-box", "US"))
+        Store.open(home.database).close()
+        self.add_agency(AGENCY_NAME, handover)
+
+    def add_agency(self, name: str, handover: str) -> None:
+        """As `lictl agency add` does."""
+        store = Store.open(Home(self.home).database)
+        store.add_agency(Agency(name=name, host=topology.AGENCY.v4, port=AGENCY_PORT, format=handover, options={}))
+        store.close()
+
     def up(self, *arguments: str, handover: str = "pcapng") -> Rig:
         """Home, receiver and daemon."""
         self.init(handover=handover)
+        self.start_daemon(*arguments, wait=False)
         self.start_receiver()
-        self.start_daemon(*arguments)
+        self.await_daemon()
         return self
 
     def order(
