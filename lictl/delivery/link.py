@@ -340,9 +340,11 @@ class Link:
             self._finish()
 
     def _confirm(self, last: _Sent) -> None:
+        self._attempts = 0
+        if last.block <= self._cursor.block:  # an agency that lost its folder gets again what is still here
+            return
         self._cursor = Cursor(last.block, last.total_records, last.total_lost, *last.place, now_ns())
         self._cursor_file.write(self._cursor)
-        self._attempts = 0
 
     def _finish(self) -> None:
         """The stream is over and all of it confirmed."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from agency_kit import OddAgency, ReceiverProcess
-from delivery_kit import MIB, Agency, append, gap, mark, open_spool, record, stream_config, wait_for
+from delivery_kit import MIB, Agency, append, gap, mark, open_spool, record, segments_of, stream_config, wait_for
 
 import lictl
 from lictl.collection.receiver import Receiver
@@ -269,6 +269,29 @@ def test_many_streams_and_late_ones(tmp_path: Path, root: Path, workers: list[Ag
         assert len(receiver.verdict().streams) == 12
     for spool in spools.values():
         spool.close()
+
+
+def test_agency_that_lost_its_folder(tmp_path: Path, root: Path, workers: list[AgencyWorker]) -> None:
+    """It gets again what is still here; what is not is missing in its verdict; the cursor never goes back."""
+    spool = open_spool(root / "W-1", segment_bytes=2000)
+    for _ in range(30):
+        append(spool, 10)
+    with Receiver(("127.0.0.1", 0), tmp_path / "first").start() as receiver:
+        worker = start(workers, root, receiver.address[1])
+        wait_for(lambda: delivered(spool))
+        worker.stop()
+    assert spool.trim() > 0
+    first = segments_of(root / "W-1")[0]
+    with Receiver(("127.0.0.1", 0), tmp_path / "second").start() as receiver:
+        worker = start(workers, root, receiver.address[1])
+        wait_for(lambda: receiver.progress().records == (31 - first) * 10, what="for what is left")
+        (stream,) = receiver.verdict().streams
+        assert (stream.ok, stream.missing) == (False, (first - 1) * 10)
+        append(spool, 10)
+        worker.wake()
+        assert spool.acknowledged in (30, 31)
+        wait_for(lambda: spool.acknowledged == 31)
+    spool.close()
 
 
 # ---- agencies that misbehave
