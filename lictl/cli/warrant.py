@@ -14,7 +14,7 @@ from lictl.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="The orders: what may be intercepted, for whom, from when until when.")
 
-MAX_FILE = 512 << 10
+MAX_FILE = 1 << 20
 Name = Annotated[str, typer.Argument(help="The order's id or its LIID.")]
 
 

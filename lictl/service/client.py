@@ -38,8 +38,8 @@ class Client:
         """
         with self._connect() as connection:
             try:
-                messages.send(connection, {"op": op, "args": args})
-                reply = messages.receive(connection, self._timeout_s)
+                messages.send(connection, {"op": op, "args": args}, messages.MAX_REQUEST)
+                reply = messages.receive(connection, self._timeout_s, messages.MAX_REPLY)
             except (OSError, messages.BadMessageError) as error:
                 raise UnavailableError(
                     f"the daemon did not answer: {error}.", "See its log; `lictl status` shows whether it works."
@@ -55,7 +55,8 @@ class Client:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(self._timeout_s)
         try:
-            connection.connect(str(self._path))
+            with messages.address(self._path) as address:
+                connection.connect(address)
         except OSError as error:
             connection.close()
             raise UnavailableError(

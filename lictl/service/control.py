@@ -48,7 +48,8 @@ class ControlServer:
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         before = os.umask(0o177)
         try:
-            self._listener.bind(str(path))
+            with messages.address(path) as address:
+                self._listener.bind(address)
         finally:
             os.umask(before)
         self._listener.listen(MAX_CLIENTS)
@@ -92,11 +93,11 @@ class ControlServer:
                 if uid not in (0, self._owner):
                     _log.warning("connection refused", reason="uid", uid=uid)
                     refusal = RefusedError(f"uid {uid} may not control this site.", "Run lictl as root.")
-                    messages.send(connection, _failure(refusal))
+                    messages.send(connection, _failure(refusal), messages.MAX_REPLY)
                     return
-                while (request := messages.receive(connection, REQUEST_SECONDS)) is not None:
+                while (request := messages.receive(connection, REQUEST_SECONDS, messages.MAX_REQUEST)) is not None:
                     connection.settimeout(REQUEST_SECONDS)
-                    messages.send(connection, self._answer(request))
+                    messages.send(connection, self._answer(request), messages.MAX_REPLY)
         except (OSError, messages.BadMessageError) as error:
             _log.debug("connection ended", reason=type(error).__name__)
         finally:

@@ -67,7 +67,7 @@ class Daemon:
         Raises:
             LictlError: it cannot be started; nothing is left attached.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: self.stop())
         with self.serving():
             while not self._stopped.wait(3600):
@@ -81,6 +81,7 @@ class Daemon:
     def serving(self) -> Any:
         """Everything runs inside this context."""
         guard.hide_memory()
+        guard.raise_file_limit()
         with contextlib.ExitStack() as stack:
             stack.enter_context(guard.DaemonLock(self._home))
             store = Store.open(self._home.database)
@@ -184,7 +185,7 @@ class Daemon:
                 try:
                     if self._leave and not self._keeps:
                         kernel = status.kernel_counts(self._rooms, order)
-                        stream.fold(account(stream.saved.base, stream.facts(), kernel))
+                        stream.fold(account(stream.saved.base, stream.facts(stream.spool.cursor.total_records), kernel))
                     else:
                         stream.save()
                 except (LictlError, OSError) as error:

@@ -102,6 +102,12 @@ class DaemonLock:
         self.release()
 
 
+def raise_file_limit() -> None:
+    """As many open files as this process may have: each stream needs a few."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def hide_memory() -> None:
     """No core dump of this process and no look into its memory by other processes of the same user: it holds content.
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import threading
 import time
@@ -30,6 +31,9 @@ AT_ONCE = 128
 BEHIND_S = 60.0
 WORKER_RESTARTS = 5
 LEAST_FREE_BYTES = 256 << 20
+# An alarm of losses stands for so long after the last one: the counts stay in the account.
+QUOTA_HOLD_S = 5.0
+RING_HOLD_S = 60.0
 
 _log = log.get("housekeeping")
 
@@ -47,7 +51,7 @@ class Housekeeping:
         self._next = 0
         self._given_up = 0
         self._behind: dict[str, float] = {}
-        self._lost: dict[str, int] = {}
+        self._lost: dict[str, tuple[int, float]] = {}
 
     def start(self) -> None:
         """Begins."""
@@ -101,10 +105,17 @@ class Housekeeping:
         self._ports.watch(rooms.probe)
         reading = self._clock.read()
         rooms.alarms.when(reading.synchronised is False, "clock", "", "The system clock is not synchronised.")
-        for order in self._registry.orders():
+        orders = self._registry.orders()
+        for order in orders:
             self._watch_order(order)
+        known = {order.id for order in orders}
+        self._lost = {name: lost for name, lost in self._lost.items() if name.split()[1] in known}
         self._watch_workers()
         self._watch_disk()
+        impossible = rooms.probe.totals()["impossible"]
+        rooms.alarms.when(
+            impossible > 0, "unaccounted", "kernel", f"The capture program met {impossible} contradictions."
+        )
         alive = rooms.datapath.alive
         rooms.alarms.when(not alive, "mediation", "thread", "The data path has ended: nothing is taken from the rings.")
         if alive:
@@ -114,19 +125,24 @@ class Housekeeping:
         alarms = self._rooms.alarms
         for stream in order.streams:
             name = f"{order.id} {stream.agency}"
-            failing = stream.stream.failure != ""
-            quota = failing and stream.stream.failing == "quota"
-            alarms.when(quota, "quota", name, f"The spool of order {order.id} for {stream.agency} is full.")
-            broken = (failing and not quota) or stream.spool.sync_error is not None
-            alarms.when(broken, "spool", name, f"The spool of order {order.id} for {stream.agency} cannot be written.")
+            quota = stream.stream.counts.lost_quota
+            full = self._since_loss(f"quota {name}", quota) < QUOTA_HOLD_S
+            alarms.when(full, "quota", name, f"The spool for {name} was full: {quota} packets are lost.")
+            broken = (stream.stream.failure != "" and stream.stream.failing != "quota") or stream.spool.sync_error
+            alarms.when(bool(broken), "spool", name, f"The spool for {name} cannot be written.")
         if order.phase is Phase.ARMED:
             counts = self._rooms.probe.slot_counts(order.warrant.slot)
             lost = counts.lost_ring + counts.lost_matches + counts.lost_frame
-            if lost != self._lost.get(order.id, 0):
-                alarms.set("ring-lost", order.id, f"Order {order.id} has lost {lost} packets in the kernel.")
-            else:
-                alarms.clear("ring-lost", order.id)  # no more since the last turn: the counts stay in the account
-            self._lost[order.id] = lost
+            recent = self._since_loss(f"ring {order.id}", lost) < RING_HOLD_S
+            alarms.when(recent, "ring-lost", order.id, f"Order {order.id} has lost {lost} packets in the kernel.")
+
+    def _since_loss(self, name: str, count: int) -> float:
+        """Seconds since a count of losses last grew; infinite where it never did."""
+        known, at = self._lost.get(name, (0, -math.inf))
+        if count > known:
+            at = time.monotonic()
+        self._lost[name] = (count, at)
+        return time.monotonic() - at
 
     def _watch_workers(self) -> None:
         now = time.monotonic()

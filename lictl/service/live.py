@@ -65,14 +65,18 @@ class LiveStream:
     noted: accounts.Saved | None = None
     reconciled: bool = False
 
-    def facts(self) -> accounting.Stream:
-        """Where it stands. Only between two batches."""
+    def facts(self, acknowledged: int = 0) -> accounting.Stream:
+        """Where it stands. Only between two batches.
+
+        Args:
+            acknowledged: records that the agency has, read before: it can never have more than is spooled.
+        """
         totals, counts, pending = self.spool.totals, self.stream.counts, self.stream.pending
         return accounting.Stream(
             spooled=totals.records,
             lost=totals.lost + (pending.lost if pending is not None else 0),
             passed=int(self.stream.position.last_slot_seq.sum()),
-            acknowledged=self.spool.cursor.total_records,
+            acknowledged=acknowledged,
             quota=self.saved.quota + counts.lost_quota,
             other=self.saved.other + counts.lost_disk + counts.lost_fault,
         )

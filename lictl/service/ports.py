@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import fcntl
+import socket
+import struct
 from typing import TYPE_CHECKING
 
 from lictl import log
-from lictl.errors import LictlError, UnavailableError
+from lictl.errors import LictlError
 from lictl.probe import interfaces
 
 if TYPE_CHECKING:
@@ -15,6 +18,9 @@ if TYPE_CHECKING:
     from lictl.probe.tables import KernelTables
     from lictl.service.alarms import Alarms
     from lictl.service.options import PortSpec, ServeOptions
+
+_SIOCGIFFLAGS = 0x8913  # linux/sockios.h, netdevice(7)
+_IFF_UP, _IFF_RUNNING = 0x1, 0x40
 
 _log = log.get("ports")
 
@@ -78,17 +84,29 @@ class Ports:
         attached = {(found.ifindex, found.hook) for found in probe.attachments()}
         for port in self._plan:
             name = self._names[port.ifindex]
-            missing = [hook for hook in port.hooks if (port.ifindex, hook) not in attached]
-            try:
-                here = interfaces.find(name)
-            except UnavailableError:
-                self._alarms.set("interface", name, f"Interface {name} is gone.")
-                continue
-            if here.ifindex != port.ifindex:
-                self._alarms.set("interface", name, f"Interface {name} was made anew and is not served.")
-            elif missing:
-                self._alarms.set("interface", name, f"The capture is not attached to {name} any more.")
-            elif not here.up:
-                self._alarms.set("interface", name, f"Interface {name} is down.")
-            else:
-                self._alarms.clear("interface", name)
+            problem = self._problem(port, name, attached)
+            self._alarms.when(problem != "", "interface", name, f"Interface {name} {problem}.")
+
+    def _problem(self, port: PortConfig, name: str, attached: set[tuple[int, int]]) -> str:
+        try:
+            index = socket.if_nametoindex(name)
+        except OSError:
+            return "is gone"
+        if index != port.ifindex:
+            return "was made anew and is not served"
+        if any((port.ifindex, hook) not in attached for hook in port.hooks):
+            return "has lost the capture program"
+        return "" if link_state(name) != "down" else "is down"
+
+
+def link_state(name: str) -> str:
+    """Of an interface of this network namespace: up, no carrier, down or gone."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
+        try:
+            answer = fcntl.ioctl(asked, _SIOCGIFFLAGS, struct.pack("16sH22x", name.encode(), 0))
+        except OSError:
+            return "gone"
+    (flags,) = struct.unpack_from("H", answer, 16)
+    if not flags & _IFF_UP:
+        return "down"
+    return "up" if flags & _IFF_RUNNING else "no carrier"

@@ -42,7 +42,7 @@ OPERATIONS: dict[str, Any] = {
     "refuse": _refuse,
     "break": _break,
     "inner": _inner_type_error,
-    "large": lambda: b"x" * (messages.MAX_MESSAGE + 1),
+    "large": lambda: b"x" * (messages.MAX_REPLY + 1),
 }
 
 
@@ -143,7 +143,7 @@ def test_the_socket_is_private_and_goes_with_the_server(home: Home) -> None:
         b"\x00",
         b"\x00\x00\x00\x00",
         b"\xff\xff\xff\xff" + b"A" * 64,
-        struct.pack(">I", messages.MAX_MESSAGE + 1),
+        struct.pack(">I", messages.MAX_REQUEST + 1),
         struct.pack(">I", 5) + b"\xc1\xc1\xc1\xc1\xc1",
         struct.pack(">I", 100) + b"half",
         struct.pack(">I", 2000) + b"\x91" * 2000,
@@ -178,7 +178,7 @@ def test_any_body_gets_an_answer_or_a_close(home: Home, client: Client, body: by
         connection.sendall(struct.pack(">I", len(body)) + body)
         connection.shutdown(socket.SHUT_WR)
         try:
-            reply = messages.receive(connection, 20)
+            reply = messages.receive(connection, 20, messages.MAX_REPLY)
         except ConnectionResetError:
             reply = None
     assert reply is None or set(reply) in ({"error"}, {"ok"})
@@ -189,8 +189,8 @@ def test_many_requests_on_one_connection(home: Home, server: control.ControlServ
     """A client may go on asking, and get every answer in order."""
     with raw(home) as connection:
         for number in range(50):
-            messages.send(connection, {"op": "echo", "args": {"value": number}})
-            assert messages.receive(connection, 20) == {"ok": number}
+            messages.send(connection, {"op": "echo", "args": {"value": number}}, messages.MAX_REQUEST)
+            assert messages.receive(connection, 20, messages.MAX_REPLY) == {"ok": number}
 
 
 def test_a_slow_sender_is_cut_off(home: Home, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,8 +206,8 @@ def test_more_clients_than_there_is_room_for(home: Home, server: control.Control
     """Those beyond the limit are closed at once; when room is free again, clients are served."""
     held = [raw(home) for _ in range(control.MAX_CLIENTS)]
     for connection in held:
-        messages.send(connection, {"op": "echo", "args": {"value": 1}})
-        assert messages.receive(connection, 20) == {"ok": 1}
+        messages.send(connection, {"op": "echo", "args": {"value": 1}}, messages.MAX_REQUEST)
+        assert messages.receive(connection, 20, messages.MAX_REPLY) == {"ok": 1}
     with raw(home) as extra:
         assert extra.recv(10) == b""
     for connection in held:
@@ -250,3 +250,14 @@ def test_another_user_is_refused(home: Home, server: control.ControlServer) -> N
     assert os.read(reading, 1000) == b"uid 65534 may not control this site."
     os.close(reading)
     os.close(writing)
+
+
+def test_a_home_with_a_very_long_path(tmp_path: Path) -> None:
+    """Longer than a socket address can be: the socket is there all the same."""
+    home = Home(tmp_path / ("long-" * 30) / ("path-" * 20))
+    home.make_folder(home.run)
+    server = control.ControlServer(home.socket, OPERATIONS)
+    server.start()
+    assert Client(home).call("echo", value=1) == 1
+    server.stop()
+    assert not home.socket.exists()
