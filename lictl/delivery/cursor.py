@@ -36,6 +36,7 @@ class CursorFile:
 
     def __init__(self, folder: Folder) -> None:
         self._file = SlotFile(folder, CURSOR_FILE, b"LIC1", _SLOT_BYTES)
+        self._file.reserve()
 
     def read(self) -> Cursor:
         """The newest cursor; all zero where nothing was acknowledged yet."""

@@ -51,6 +51,7 @@ class MarksFile:
 
     def __init__(self, folder: Folder) -> None:
         self._file = SlotFile(folder, MARKS_FILE, b"LIM1", _SLOT_BYTES)
+        self._file.reserve()
 
     def read(self) -> Marks | None:
         """The newest marks; None where there are none."""

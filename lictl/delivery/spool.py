@@ -270,9 +270,7 @@ class Spool:
         numbers = (records, block, first, last, lost, first_ns, last_ns, self._records + records, self._lost + lost)
         head = pack_header(self._key, kind, flags, payload, len(trailer), numbers)
         try:
-            if block >= self._marks.block or last >= self._marks.sequence:
-                self._reserve(block, last)
-            self._writer.append(block, (head, payload, trailer), size)
+            self._write(block, last, (head, payload, trailer), size)
         except OSError as error:
             raise SpoolFull(
                 "disk", f"The disk of the spool refused a block: {error.strerror}.", "Free space or repair the disk."
@@ -282,6 +280,16 @@ class Spool:
         self._lost += lost
         self.position = position
         return size
+
+    def _write(self, block: int, last: int, parts: tuple[Buffer, ...], size: int) -> None:
+        if block >= self._marks.block or last >= self._marks.sequence:
+            self._reserve(block, last)
+        try:
+            self._writer.append(block, parts, size)
+        except OSError:
+            if not self._writer.trim(self.acknowledged, 0.0):
+                raise
+            self._writer.append(block, parts, size)
 
     def _reserve(self, block: int, sequence: int) -> None:
         marks = self._marks._replace(block=block + BLOCK_STEP, sequence=sequence + SEQUENCE_STEP)

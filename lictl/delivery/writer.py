@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from lictl.delivery.folder import Folder
 
 
+# On a disk that is nearly full segments are short: the last one stays although it is acknowledged, and must not hold
+# the room that the next packets need.
+LEAST_SEGMENT = 1 << 20
+_ROOM_SHARE = 16
+
+
 class SegmentWriter:
     """Writes whole blocks behind one another, in segments.
 
@@ -30,7 +36,7 @@ class SegmentWriter:
         self.sizes: dict[int, int] = {}
         self.disk_bytes = 0
         self._folder = folder
-        self._limit = segment_bytes
+        self._most = self._limit = segment_bytes
         self._durable = durable
         self._fd = -1
         self._segment = 0
@@ -81,6 +87,8 @@ class SegmentWriter:
         elif self._fd >= 0:
             os.close(self._fd)
         self._fd, self._segment, self._size = fd, block, 0
+        disk = os.fstatvfs(fd)
+        self._limit = min(self._most, max(LEAST_SEGMENT, disk.f_bavail * disk.f_frsize // _ROOM_SHARE))
         self.sizes[block] = 0
         self._folder_dirty = True
 
