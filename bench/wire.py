@@ -61,7 +61,7 @@ class Wire:
     """
 
     def __init__(self, programs: Programs, mtu: int = 9100) -> None:
-        name = f"lictl-bench{os.getpid()}"
+        name = f"lictl-{os.getpid()}bench"
         self.sender, self.receiver = f"{name}-a", f"{name}-b"
         self._programs, self._mtu = programs, mtu
 
