@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Prints those development requirements that the tests themselves import, as pyproject.toml bounds them."""
+"""Prints those development requirements that the tests themselves use, as pyproject.toml bounds them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import tomllib
 from pathlib import Path
 
-TEST_TOOLS = {"hypothesis", "pytest", "pytest-benchmark", "pytest-timeout", "pytest-xdist"}
+TEST_TOOLS = {"hypothesis", "mypy", "pytest", "pytest-benchmark", "pytest-timeout", "pytest-xdist"}
 
 
 def main() -> None:

@@ -64,9 +64,8 @@ def objects(data: bytes) -> str:
 
 def last_objects(data: bytes, n: int) -> bytes:
     """The octets of the last n msgpack objects."""
-    unpacker, ends = msgpack.Unpacker(io.BytesIO(data)), [0]
-    for _ in unpacker:
-        ends.append(unpacker.tell())
+    unpacker = msgpack.Unpacker(io.BytesIO(data))
+    ends = [0, *(unpacker.tell() for _ in unpacker)]
     return data[ends[-1 - n] :]
 
 
