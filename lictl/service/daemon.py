@@ -24,6 +24,7 @@ from lictl.service.datapath import CAPACITY, DataPath
 from lictl.service.housekeeping import Housekeeping, final_settlement
 from lictl.service.notify import notify
 from lictl.service.operations import Operations
+from lictl.service.parallel import in_parallel
 from lictl.service.ports import Ports
 from lictl.service.registry import Registry
 from lictl.service.rooms import Rooms
@@ -34,6 +35,7 @@ from lictl.warrants.store import Store
 
 if TYPE_CHECKING:
     from lictl.home import Home
+    from lictl.service.live import LiveOrder
     from lictl.service.options import ServeOptions
 
 WAKE_S = 0.001
@@ -70,7 +72,8 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, lambda *_: self.stop())
         with self.serving():
-            while not self._stopped.wait(3600):
+            # The kernel may give a signal to any thread; only the main one runs its handler, when it wakes.
+            while not self._stopped.wait(0.2):
                 pass
 
     def stop(self) -> None:
@@ -180,17 +183,19 @@ class Daemon:
     def _close_spools(self) -> None:
         if self._stopped.is_set() and not self._keeps:
             self._deliver_rest()
-        for order in self._registry.orders():
-            for stream in order.streams:
-                try:
-                    if self._leave and not self._keeps:
-                        kernel = status.kernel_counts(self._rooms, order)
-                        stream.fold(account(stream.saved.base, stream.facts(stream.spool.cursor.total_records), kernel))
-                    else:
-                        stream.save()
-                except (LictlError, OSError) as error:
-                    _log.error("account not saved", order=order.id, error=type(error).__name__, **log.place(error))
-                stream.spool.close()
+        in_parallel(self._close_streams, self._registry.orders())
+
+    def _close_streams(self, order: LiveOrder) -> None:
+        for stream in order.streams:
+            try:
+                if self._leave and not self._keeps:
+                    kernel = status.kernel_counts(self._rooms, order)
+                    stream.fold(account(stream.saved.base, stream.facts(stream.spool.cursor.total_records), kernel))
+                else:
+                    stream.save()
+            except (LictlError, OSError) as error:
+                _log.error("account not saved", order=order.id, error=type(error).__name__, **log.place(error))
+            stream.spool.close()
 
     def _end_probe(self) -> None:
         if self._keeps or not self._leave:

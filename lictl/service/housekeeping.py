@@ -10,7 +10,6 @@ import time
 from typing import TYPE_CHECKING
 
 from lictl import log
-from lictl.errors import LictlError
 from lictl.service.live import Phase
 from lictl.service.notify import notify
 from lictl.service.settling import settle, snapshot
@@ -129,7 +128,12 @@ class Housekeeping:
             full = self._since_loss(f"quota {name}", quota) < QUOTA_HOLD_S
             alarms.when(full, "quota", name, f"The spool for {name} was full: {quota} packets are lost.")
             broken = (stream.stream.failure != "" and stream.stream.failing != "quota") or stream.spool.sync_error
-            alarms.when(bool(broken), "spool", name, f"The spool for {name} cannot be written.")
+            disk = stream.stream.counts.lost_disk
+            refused = self._since_loss(f"disk {name}", disk) < RING_HOLD_S
+            alarms.when(
+                bool(broken) or refused, "spool", name,
+                f"The spool for {name} cannot be written, or could not a moment ago; {disk} packets are lost.",
+            )  # fmt: skip
         if order.phase is Phase.ARMED:
             counts = self._rooms.probe.slot_counts(order.warrant.slot)
             lost = counts.lost_ring + counts.lost_matches + counts.lost_frame
@@ -181,9 +185,3 @@ def final_settlement(rooms: Rooms, orders: list[LiveOrder]) -> None:
     live = [order for order in orders if order.phase in (Phase.ARMED, Phase.ENDING)]
     taken = snapshot(rooms, live)
     rooms.datapath.call(lambda: settle(rooms, taken))
-    for order in live:
-        for stream in order.streams:
-            try:
-                stream.spool.sync()
-            except LictlError as error:
-                _log.error("not flushed", order=order.id, error=type(error).__name__)

@@ -43,7 +43,7 @@ class LiveStream:
 
     Attributes:
         name: of the stream and of its folder below the agency's.
-        agency: the agency's name.
+        receiver: the agency.
         spool: what is written and waits.
         stream: the mediator's side; owned by the data path's thread.
         saved: what the account file holds; its counts are those before this daemon.
@@ -55,7 +55,7 @@ class LiveStream:
     """
 
     name: str
-    agency: str
+    receiver: Agency
     spool: Spool
     stream: Stream
     saved: accounts.Saved
@@ -64,6 +64,11 @@ class LiveStream:
     ended: bool = False
     noted: accounts.Saved | None = None
     reconciled: bool = False
+
+    @property
+    def agency(self) -> str:
+        """The agency's name."""
+        return self.receiver.name
 
     def facts(self, acknowledged: int = 0) -> accounting.Stream:
         """Where it stands. Only between two batches.
@@ -172,7 +177,7 @@ def open_stream(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, in
         spool.close()
         raise
     config = StreamConfig(name, warrant.liid, made.name, made.suffix, made.mode, site.operator, site.element)
-    return LiveStream(name, agency.name, spool, stream, saved, path, config, ended=saved.ended)
+    return LiveStream(name, agency, spool, stream, saved, path, config, ended=saved.ended)
 
 
 def _base(path: Path, spool: Spool, stream: Stream, claim: int, incarnation: int) -> accounts.Saved:

@@ -23,6 +23,7 @@ from lictl.errors import LictlError
 from lictl.probe.abi import GENERATION_MAX, MAX_SLOTS
 from lictl.probe.tables import EMPTY_SLOT
 from lictl.service.live import LiveOrder, LiveStream, Phase, open_stream
+from lictl.service.parallel import in_parallel
 from lictl.service.settling import Snapshot, settle, snapshot
 from lictl.targets.compile import compile as compile_tables
 from lictl.targets.orders import ArmedOrder
@@ -95,23 +96,26 @@ class Registry:
             due = [w for w in unfinished if self._due(w, now) and self._was_armed_here(w)]
             self._tables = self._rooms.tables.dump()
             self._write(compile_tables([to_armed(warrant) for warrant in due]))
-            for warrant in unfinished:
-                self._take_up(warrant, now)
+            opened = in_parallel(lambda warrant: self._take_up(warrant, now), unfinished)
+            for order in filter(None, opened):
+                self._enlist(order)
             self._write_armed()
+            self._publish()
 
-    def _take_up(self, warrant: Warrant, now: int) -> None:
+    def _take_up(self, warrant: Warrant, now: int) -> LiveOrder | None:
+        """The order with its streams open; None where there is nothing to take up. Called by several threads."""
         if warrant.state == "active" and now < warrant.starts_ns - LEAD_NS:
-            self._enter(warrant, Phase.WAITING)
-            return
+            return self._order(warrant, Phase.WAITING)
         over = warrant.state != "active"
         if over and not self._was_armed_here(warrant) and not self._has_spool(warrant):
             self._finish_in_store(warrant)  # it ended without ever having been armed
-            return
+            return None
         try:
-            self._admit(warrant, Phase.ENDING if over else Phase.ARMED)
+            return self._open(warrant, Phase.ENDING if over else Phase.ARMED)
         except LictlError as error:
             _log.error("order not taken up", order=warrant.id, error=type(error).__name__)
             self._rooms.alarms.set("agency-gone", warrant.id, f"Order {warrant.id} is not served.")
+            return None
 
     def _due(self, warrant: Warrant, now: int) -> bool:
         return warrant.state == "active" and warrant.starts_ns - LEAD_NS <= now < warrant.ends_ns
@@ -143,7 +147,9 @@ class Registry:
             check_room(file, [o.warrant for o in self._orders.values() if o.phase in (Phase.WAITING, Phase.ARMED)])
 
     def _arm(self, warrant: Warrant) -> None:
-        order = self._admit(warrant, Phase.ARMED)
+        order = self._open(warrant, Phase.ARMED)
+        self._enlist(order)
+        self._publish()
         try:
             self._write_armed()
         except LictlError:
@@ -163,44 +169,45 @@ class Registry:
                 order.warrant, order.ends_ns = ended, ended.ends_ns
             self._rooms.alarms.clear("kernel-tables", warrant.id)
 
-    def _admit(self, warrant: Warrant, phase: Phase) -> LiveOrder:
-        """Opens the streams, starts their delivery and makes the order known to the mediator."""
+    def _open(self, warrant: Warrant, phase: Phase) -> LiveOrder:
+        """Opens the streams and readies the slot's counters; nobody knows the order yet."""
         rooms = self._rooms
-        fresh = not self._was_armed_here(warrant)
-        order = LiveOrder(warrant, warrant.mode, warrant.starts_ns, warrant.ends_ns, phase, time.monotonic())
-        agencies = []
+        order = self._order(warrant, phase)
         try:
             for delivery in warrant.deliveries:
                 agency = rooms.store.agency(delivery.agency)
-                agencies.append(agency)
-                format_ = delivery.format or agency.format
-                order.streams.append(open_stream(rooms, warrant, agency, format_, self._incarnation))
-            open_streams = [stream for stream in order.streams if not stream.ended]
-            for stream in open_streams:
-                _ = stream.stream.writable  # the opening, and what a restart has to tell, before any packet
-                stream.spool.sync()
-            if fresh:
+                order.streams.append(open_stream(rooms, warrant, agency, delivery.format or agency.format,
+                                                 self._incarnation))  # fmt: skip
+            for stream in order.streams:
+                if not stream.ended:
+                    _ = stream.stream.writable  # the opening, and what a restart has to tell, before any packet
+                    stream.spool.sync()
+            if not self._was_armed_here(warrant):
                 rooms.probe.zero_slot(warrant.slot)
                 rooms.store.set_base(warrant.id, self._incarnation, {})
         except BaseException:
             for stream in order.streams:
                 stream.spool.close()
             raise
-        for agency, stream in zip(agencies, order.streams, strict=True):
-            rooms.workers.add(agency, stream.config)
-        rooms.datapath.call(lambda: self._mediate(open_streams))
-        self._orders[warrant.id] = order
-        self._publish()
         return order
+
+    def _enlist(self, order: LiveOrder) -> None:
+        """Starts the delivery of an order and makes it known to the mediator."""
+        for stream in order.streams:
+            self._rooms.workers.add(stream.receiver, stream.config)
+        if order.streams:
+            self._rooms.datapath.call(lambda: self._mediate([stream for stream in order.streams if not stream.ended]))
+        self._orders[order.id] = order
 
     def _mediate(self, streams: list[LiveStream]) -> None:
         for stream in streams:
             self._rooms.mediator.add(stream.stream)
 
+    def _order(self, warrant: Warrant, phase: Phase) -> LiveOrder:
+        return LiveOrder(warrant, warrant.mode, warrant.starts_ns, warrant.ends_ns, phase, time.monotonic())
+
     def _enter(self, warrant: Warrant, phase: Phase) -> None:
-        self._orders[warrant.id] = LiveOrder(
-            warrant, warrant.mode, warrant.starts_ns, warrant.ends_ns, phase, time.monotonic()
-        )
+        self._orders[warrant.id] = self._order(warrant, phase)
 
     def revoke(self, warrant: Warrant) -> Warrant:
         """Ends an order now. The kernel takes nothing of it when this returns.
