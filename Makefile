@@ -98,9 +98,10 @@ docs: build ## check the documents: links, commands, index
 install: $(STAMP)/wheel ## install the wheel in PREFIX (/opt/lictl) with lictl on the path
 	[[ -x $(PREFIX)/bin/python ]] || $(PYTHON) -m venv $(PREFIX)
 	$(PREFIX)/bin/python -m pip --disable-pip-version-check -qq install --upgrade dist/*.whl
-	install -D -m 644 -t $(PREFIX)/share/doc docs/*.md docs/lictl.service
+	mkdir -p $(PREFIX)/share/doc
+	cp -r docs/. $(PREFIX)/share/doc/
 	ln -sf $(PREFIX)/bin/lictl /usr/local/bin/lictl
-	lictl version
+	/usr/local/bin/lictl version
 
 clean: ## remove what was built
 	rm -rf $(STAMP) build dist *.egg-info lictl/probe/_native.c lictl/probe/*.so lictl/probe/capture.bpf.o*
