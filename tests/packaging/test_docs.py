@@ -138,6 +138,15 @@ def test_index_lists_every_document() -> None:
 
 
 @pytest.mark.tree
+def test_named_places_exist() -> None:
+    """Where a document says `tests/x` or another folder or file of the repository, it is there."""
+    rooms = r"`((?:tests|kernel|native|lictl|bench|tools)/[\w./-]*)`"
+    named = {place for document in DOCUMENTS for place in re.findall(rooms, document.read_text())}
+    assert named
+    assert sorted(place for place in named if not (ROOT / place).exists()) == []
+
+
+@pytest.mark.tree
 def test_readme_make_targets_exist() -> None:
     """Every `make x` in README and docs is a target."""
     for document in DOCUMENTS:
