@@ -111,6 +111,16 @@ FRAGMENTS = [
         saw4(frag=LATER, ports=None),
         l4="later_fragment",
     ),
+    *[
+        taken(
+            f"fragment: offset {1 << bit} alone",
+            eth(ipv4(T4, P4, D4, frag_offset=1 << bit)),
+            saw4(frag=LATER, ports=None),
+            l4="later_fragment",
+        )
+        for bit in range(13)
+    ],
+    taken("fragment: the reserved bit is none", eth(bytes(U4[:6]) + b"\x80\0" + bytes(U4[8:])), saw4()),
     taken("fragment: don't fragment alone is none", eth(ipv4(T4, P4, D4, df=True)), saw4()),
     taken("fragment: more fragments and don't fragment is the first", _first(D4, df=True), saw4(frag=FIRST)),
     taken(

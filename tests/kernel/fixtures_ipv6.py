@@ -255,6 +255,13 @@ FRAGMENTS = [
         ports=None,
     ),
     _with("fragment6: two atomic ones", frag6(frag6(D4))),
+    *[
+        _with(
+            f"fragment6: offset {1 << bit} alone", frag6(D4, offset=1 << bit), "later_fragment", frag=LATER, ports=None
+        )
+        for bit in range(13)
+    ],
+    _with("fragment6: atomic, with options behind it", frag6(ext(PROTO_DSTOPTS, D4))),
     taken(
         "fragment6: header one byte short",
         _v6(bytes(7), next_header=PROTO_FRAGMENT),

@@ -3,26 +3,12 @@
 
 from __future__ import annotations
 
-import fixtures_ipv4
-import fixtures_ipv6
-import fixtures_link
-import fixtures_sites
-import fixtures_targets
-import fixtures_transport
 import pytest
+from fixtures_all import CASES
 from kernel_builds import KernelBuild, NativeBuild, Outcome, tables_of
 from kernel_case import TC_ACT_UNSPEC, XDP_DROP, XDP_PASS, Case, expected_fields
 
 from lictl.probe import abi
-
-CASES: list[Case] = [
-    *fixtures_link.CASES,
-    *fixtures_ipv4.CASES,
-    *fixtures_ipv6.CASES,
-    *fixtures_transport.CASES,
-    *fixtures_targets.CASES,
-    *fixtures_sites.CASES,
-]
 
 pytestmark = pytest.mark.kernel
 
