@@ -43,10 +43,10 @@ def receive(
     now = state.use(home, as_json)
     receiver = Receiver(_address(listen), into, on_progress=lambda progress: _live(progress, receiver, once))
     with receiver:
-        host, port = receiver.address
-        sys.stderr.write(f"Listening on {host} port {port}, writing to {into}.\n")
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: receiver.stop())
+        host, port = receiver.address
+        sys.stderr.write(f"Listening on {host} port {port}, writing to {into}.\n")
         if for_ is not None:
             timer = threading.Timer(for_, receiver.stop)
             timer.daemon = True

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Alarms, account files, notes of pins, systemd's socket, the log."""
+
+from __future__ import annotations
+
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lictl import log
+from lictl.home import Home
+from lictl.service import accounts, notify, pins
+from lictl.service.accounting import Base
+from lictl.service.alarms import FIXES, Alarms
+
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "operator-guide.md"
+
+
+def test_an_alarm_stands_until_it_is_cleared() -> None:
+    """Setting it again keeps its beginning; clearing what does not stand does nothing."""
+    alarms = Alarms()
+    alarms.set("quota", "W-1", "first.")
+    (before,) = alarms.report()
+    alarms.when(True, "quota", "W-1", "second.")
+    (after,) = alarms.report()
+    assert (after["since"], after["what"]) == (before["since"], "second.")
+    alarms.clear("clock")
+    alarms.when(False, "quota", "W-1", "")
+    assert alarms.report() == []
+
+
+@pytest.mark.skipif(not GUIDE.exists(), reason="the documents are not here")
+def test_the_guide_explains_every_alarm() -> None:
+    """A row in the operator guide for each."""
+    text = GUIDE.read_text()
+    assert [name for name in FIXES if f"| `{name}` |" not in text] == []
+
+
+def test_an_account_file_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """All of it."""
+    saved = accounts.Saved(77, 2**64 - 1, Base(5, 3, 1, {"ring": 3}), quota=2, other=1, ended=True)
+    accounts.save(tmp_path / "a" / "x.json", saved)
+    assert accounts.load(tmp_path / "a" / "x.json") == saved
+    assert (tmp_path / "a" / "x.json").stat().st_mode & 0o777 == 0o600
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(st.binary(max_size=50), st.sampled_from([b"{}", b"[]", b'{"base": {}}', b'{"claim": 1}'])))
+def test_a_damaged_account_file_is_no_account(tmp_path: Path, data: bytes) -> None:
+    """Never an error: the sums are found again without it."""
+    (tmp_path / "x.json").write_bytes(data)
+    assert accounts.load(tmp_path / "x.json") is None
+
+
+def test_pins_are_found_while_they_are_there(tmp_path: Path) -> None:
+    """A note of pins that are gone counts for nothing."""
+    home = Home(tmp_path)
+    home.make_folder(home.run)
+    assert pins.left_behind(home) is None
+    pins.note(home, pins.Pins(str(tmp_path / "bpf"), 4096))
+    assert pins.left_behind(home) is None
+    (tmp_path / "bpf" / "maps").mkdir(parents=True)
+    (tmp_path / "bpf" / "maps" / "li_config").touch()
+    assert pins.left_behind(home) == pins.Pins(str(tmp_path / "bpf"), 4096)
+    pins.forget(home)
+    assert pins.left_behind(home) is None
+
+
+@pytest.mark.parametrize("abstract", [False, True])
+def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, abstract: bool) -> None:
+    """One datagram to NOTIFY_SOCKET, in the file system or abstract; without one, nothing."""
+    name = f"lictl-test-{tmp_path.name}" if abstract else str(tmp_path / "n")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        listener.bind(f"\0{name}" if abstract else name)
+        monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}" if abstract else name)
+        assert notify.notify("READY=1")
+        assert listener.recv(100) == b"READY=1"
+    assert not notify.notify("READY=1")
+    monkeypatch.delenv("NOTIFY_SOCKET")
+    assert not notify.notify("READY=1")
+
+
+def test_log_lines_are_json_with_time_and_level(capfd: pytest.CaptureFixture[str]) -> None:
+    """And lines below the level are not written."""
+    log.configure("warning")
+    log.get("test").info("quiet")
+    log.get("test").warning("loud", order="W-1")
+    lines = capfd.readouterr().err.splitlines()
+    assert len(lines) == 1
+    line = json.loads(lines[0])
+    assert (line["part"], line["event"], line["order"], line["level"]) == ("test", "loud", "W-1", "warning")
+    assert line["time"].endswith("Z")
+
+
+def test_an_exception_is_logged_by_place_only() -> None:
+    """Its message may quote a target."""
+    try:
+        raise ValueError("203.0.113.7")
+    except ValueError as error:
+        place = log.place(error)
+    assert "test_small_parts.py" in place["at"]
+    assert "203.0.113.7" not in str(place)
