@@ -71,6 +71,7 @@ class DataPath:
         self._taken = taken
         self._alarms = alarms
         self._calls: queue.SimpleQueue[tuple[Callable[[], Any], Future[Any]]] = queue.SimpleQueue()
+        self._unwritten = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="datapath", daemon=True)
         self.batches = 0
@@ -116,7 +117,12 @@ class DataPath:
         """Takes every record from before this moment (CLOCK_MONOTONIC); only within a `call`.
 
         Batches are merged by time, so one that ends behind the moment shows that all rings are drained up to it.
+
+        Raises:
+            LictlError: a batch that could not be written waits for its next attempt; nothing may be drained over it.
         """
+        if self._unwritten:
+            raise LictlError("records wait to be written.", "See the alarm; it is tried again.")
         while (taken := self._turn()) > 0:
             if int(self._batch.recs["ktime_ns"][taken - 1]) > ktime_ns:
                 return
@@ -140,6 +146,7 @@ class DataPath:
     def _turn(self) -> int:
         taken = self._source.drain(self._batch)
         if taken <= 0:
+            self._source.release()  # what the program discarded takes room in a ring, too
             return 0
         self._mediate(taken)
         self._source.release()
@@ -157,7 +164,9 @@ class DataPath:
                 _log.error("batch not written", attempt=attempt, error=type(error).__name__, **log.place(error))
                 self._alarms.set("mediation", "", "A batch of records could not be written to the spools.")
                 if attempt < ATTEMPTS:
+                    self._unwritten = True
                     self._run_calls()
+                    self._unwritten = False
                     time.sleep(pause)
                     pause = min(pause * 2, LONGEST_PAUSE_S)
             else:
