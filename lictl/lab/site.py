@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 from lictl.errors import BY_EXIT_CODE, LictlError, UnavailableError
 from lictl.lab import topology
-from lictl.lab.lab import environment
 from lictl.times import format_rfc3339, parse_rfc3339
 
 if TYPE_CHECKING:
@@ -101,14 +100,12 @@ class Site:
         return [sys.executable, "-m", "lictl", "--home", str(self.home), "--json", *arguments]
 
     def cli(self, *arguments: str, timeout: float = 30) -> Any:
-        """What a command answers.
+        """What a command answers, given on the box.
 
         Raises:
             LictlError: the subclass of the command's exit code, with its message.
         """
-        done = subprocess.run(
-            self.argv(*arguments), capture_output=True, text=True, timeout=timeout, check=False, env=environment()
-        )
+        done = self.lab.run("isp", self.argv(*arguments), timeout=timeout, check=False)
         if done.returncode:
             kind = BY_EXIT_CODE.get(done.returncode, LictlError)
             raise kind(f"lictl {' '.join(arguments[:2])}: {(done.stderr or done.stdout).strip()}")

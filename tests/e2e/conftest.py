@@ -31,6 +31,8 @@ def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     rig = Rig(lab, "module")
     try:
         yield rig.up()
+        assert rig.stop(rig.daemon) == 0, rig.log()[-2000:]
+        assert rig.verdict()["ok"], "the receiver found packets missing"
     finally:
         _end(rig)
 

@@ -25,7 +25,7 @@ from lictl.warrants.model import Agency
 from lictl.warrants.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lictl.lab.topology import Port
 
@@ -56,11 +56,14 @@ class Rig(Site):
 
     def add(self, order: Order) -> str:
         """As `lictl warrant add` does, without its start-up time."""
-        return str(administration.add(Home(self.home), order.toml(), order.liid)["id"])
+        return str(self._on_the_box(lambda: administration.add(Home(self.home), order.toml(), order.liid)["id"]))
 
     def revoke(self, name: str) -> None:
         """As `lictl warrant revoke` does, without its start-up time."""
-        administration.revoke(Home(self.home), name)
+        self._on_the_box(lambda: administration.revoke(Home(self.home), name))
+
+    def _on_the_box(self, action: Callable[[], Any]) -> Any:
+        return namespace.inside(self.lab.name("isp"), action)
 
     def init(self, *, handover: str = "pcapng") -> None:
         """As `lictl init` and `lictl agency add` do, without their start-up time."""
@@ -119,6 +122,16 @@ class Rig(Site):
         """Waits until all is delivered; the order's account then."""
         self.wait_delivered(timeout)
         return self.account(liid)
+
+    def alarmed(self, *names: str) -> bool:
+        """True where one of these alarms stands for an order or a stream."""
+        return any(alarm["name"] in names and alarm["subject"] not in ("", "disk") for alarm in self.status()["alarms"])
+
+    def receiver_streams(self) -> list[dict[str, str]]:
+        """File name, LIID and format of each stream at the agency, told from the files' suffixes."""
+        suffixes = {".pcapng": "pcapng", ".txt": "text", ".msgpack": "msgpack"}
+        paths = [path for path in sorted(self.evidence.iterdir()) if path.suffix in suffixes]
+        return [{"file": p.name, "liid": p.name.split("-")[0], "format": suffixes[p.suffix]} for p in paths]
 
     def verdict(self) -> dict[str, Any]:
         """Ends the receiver and returns its verdict."""
