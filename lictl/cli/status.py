@@ -125,6 +125,8 @@ def _synchronised(clock: dict[str, Any]) -> str:
 def _accounts(warrants: list[dict[str, Any]]) -> Iterator[tuple[object, ...]]:
     for warrant in warrants:
         head: tuple[object, ...] = (warrant["id"], warrant["liid"], warrant["state"], warrant["mode"], warrant["ends"])
+        if not warrant["streams"]:  # its window has not begun
+            yield (*head, 0, 0, None, 0, 0, 0, 0)
         for stream in warrant["streams"]:
             lost = sum(stream["lost"].values())
             yield (*head, warrant["seen"], stream["matched"], stream["agency"], stream["delivered"], lost,

@@ -242,6 +242,7 @@ def test_an_order_waits_for_its_window(rig: Rig) -> None:
     rig.send(5)
     assert rig.warrant("L1")["state"] == "waiting"
     assert rig.status()["totals"]["records"] == 0
+    assert "waiting" in rig.run("status").stdout
     rig.revoke("L1")
     assert rig.status()["warrants"] == []
     rig.stop()
