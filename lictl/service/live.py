@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from lictl.delivery.config import StreamConfig
 from lictl.delivery.spool import Spool
+from lictl.errors import MachineError
 from lictl.handover.base import StreamInfo
 from lictl.handover.registry import encoder
 from lictl.mediation.stream import Stream
@@ -150,8 +151,18 @@ def open_stream(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, in
     """Opens or makes the stream's spool and continues where it stands.
 
     Raises:
-        LictlError: the format cannot carry the order, or the spool cannot be used.
+        LictlError: the format cannot carry the order, or spool or account cannot be used.
     """
+    try:
+        return _opened(rooms, warrant, agency, format_, incarnation)
+    except OSError as error:
+        raise MachineError(
+            f"spool or account of order {warrant.id} cannot be made: {error.strerror}.",
+            "Free space or repair the disk.",
+        ) from error
+
+
+def _opened(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, incarnation: int) -> LiveStream:
     home, site = rooms.home, rooms.site
     info = StreamInfo(
         liid=warrant.liid,
@@ -171,8 +182,10 @@ def open_stream(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, in
     spool = Spool.open(folder, rooms.quota_bytes, owner_uid=rooms.uid)
     try:
         stream = Stream(warrant.claim, agency.name, made, spool, incarnation)
-        saved = _base(path, spool, stream, warrant.claim, incarnation)
-        accounts.save(path, saved)
+        known = accounts.load(path)
+        saved = _base(known, spool, stream, warrant.claim, incarnation)
+        if saved is not known:  # what is taken up unchanged needs no room on a full disk
+            accounts.save(path, saved)
     except BaseException:
         spool.close()
         raise
@@ -180,9 +193,8 @@ def open_stream(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, in
     return LiveStream(name, agency, spool, stream, saved, path, config, ended=saved.ended)
 
 
-def _base(path: Path, spool: Spool, stream: Stream, claim: int, incarnation: int) -> accounts.Saved:
-    """The base that goes with the kernel's counters as they are now."""
-    saved = accounts.load(path)
+def _base(saved: accounts.Saved | None, spool: Spool, stream: Stream, claim: int, incarnation: int) -> accounts.Saved:
+    """The base that goes with the kernel's counters as they are now; `saved` itself where it is theirs."""
     totals = spool.totals
     passed = int(stream.position.last_slot_seq.sum())
     if saved is not None and (saved.claim, saved.incarnation) == (claim, incarnation):

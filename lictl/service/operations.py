@@ -7,7 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from lictl import log
-from lictl.errors import LictlError, UsageError
+from lictl.errors import UsageError
 from lictl.service import administration
 from lictl.service.live import Phase
 from lictl.times import format_rfc3339, now_ns
@@ -61,7 +61,7 @@ class Operations:
         warrant = self._rooms.store.add_warrant(file, now_ns())
         try:
             phase = self._registry.add(warrant)
-        except LictlError as error:
+        except Exception as error:  # whatever it is: an order that the operator is told has failed is in force nowhere
             _log.error("order not armed", order=warrant.id, error=type(error).__name__)
             self._registry.withdraw(warrant)
             raise
