@@ -27,6 +27,7 @@ SLOT_ACCESS_ONLY: Final = 1
 SLOT_NO_PORTS: Final = 2
 SLOT_NO_LENGTH: Final = 4
 
+DIR_UNKNOWN: Final = 0
 DIR_FROM: Final = 1
 DIR_TO: Final = 2
 

@@ -127,22 +127,24 @@ def match_plainly(orders: Sequence[ArmedOrder], packet: Packet) -> dict[int, int
     """The same answer as :func:`match`, by asking each target of each order: what they mean, without tables."""
     found: dict[int, int] = {}
     for order in orders:
-        direction = 0
         for target in order.targets:
-            direction |= direction_of(target, packet)
-        if direction:
-            found[order.claim] = direction
+            direction = direction_of(target, packet)
+            if direction is not None:
+                found[order.claim] = found.get(order.claim, 0) | direction
     return found
 
 
-def direction_of(target: Target, packet: Packet) -> int:
-    """DIR_* bits that one target gives a packet, 0 where the packet is not the target's."""
+def direction_of(target: Target, packet: Packet) -> int | None:
+    """DIR_* bits that one target gives a packet; None where the packet is not the target's.
+
+    A VLAN target's packet at a mirror port has no known direction, DIR_UNKNOWN, and is the target's all the same.
+    """
     if isinstance(target, VlanTarget):
         wanted = (target.outer,) if target.inner is None else (target.outer, target.inner)
         tags = packet.vlans if target.inner is None else packet.vlans[:2]
-        return packet.vlan_dir if tags == wanted else 0
+        return packet.vlan_dir if tags == wanted else None
     from_it = layout.DIR_FROM if _is_source(target, packet) else 0
-    return from_it | (layout.DIR_TO if _is_source(target, packet.turned()) else 0)
+    return from_it | (layout.DIR_TO if _is_source(target, packet.turned()) else 0) or None
 
 
 def _is_source(target: IpTarget | PortTarget | FlowTarget | MacTarget | PppoeTarget, packet: Packet) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from lictl.targets import layout
 from lictl.targets.compile import ArmedOrder, TargetLimitError, compile
 from lictl.targets.kinds import FlowTarget, IpTarget, MacTarget, PortTarget, PppoeTarget, Target, VlanTarget
 from lictl.targets.lookup import Packet, match, match_plainly
@@ -80,7 +81,7 @@ def packets(draw: st.DrawFn) -> Packet:
         draw(macs),
         tuple(draw(st.lists(VLANS, max_size=3))),
         draw(st.none() | st.integers(1, 2)),
-        draw(st.sampled_from([1, 2])),
+        draw(st.sampled_from([layout.DIR_UNKNOWN, layout.DIR_FROM, layout.DIR_TO])),
     )
 
 
@@ -168,3 +169,14 @@ def test_mapped_addresses_are_not_their_ipv4_flows() -> None:
     tables = compile([ArmedOrder(0, 1, 1, 0, 1, 0, (FlowTarget(6, local, 5, remote, 6),))])
     assert match(tables, Packet(local, remote, 6, (5, 6)))
     assert not match(tables, Packet(MAPPED[1], MAPPED[2], 6, (5, 6)))
+
+
+@pytest.mark.parametrize("inner", [None, 2])
+def test_vlan_targets_are_taken_where_no_direction_is_known(inner: int | None) -> None:
+    """At a mirror port the packet of a VLAN target is the target's, with DIR_UNKNOWN; another VLAN's is not."""
+    some = [ArmedOrder(0, 1, 1, 0, 1, 0, (VlanTarget(1, inner),))]
+    tags = (1,) if inner is None else (1, inner)
+    mirrored = Packet(vlans=tags, vlan_dir=layout.DIR_UNKNOWN)
+    assert match_plainly(some, mirrored) == match(compile(some), mirrored) == {some[0].claim: layout.DIR_UNKNOWN}
+    other = Packet(vlans=(3, *tags[1:]), vlan_dir=layout.DIR_UNKNOWN)
+    assert match_plainly(some, other) == match(compile(some), other) == {}
