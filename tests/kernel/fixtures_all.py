@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import fixtures_ipv4
 import fixtures_ipv6
 import fixtures_link
+import fixtures_ports
 import fixtures_sites
 import fixtures_targets
 import fixtures_transport
@@ -21,5 +22,6 @@ CASES: list[Case] = [
     *fixtures_ipv6.CASES,
     *fixtures_transport.CASES,
     *fixtures_targets.CASES,
+    *fixtures_ports.CASES,
     *fixtures_sites.CASES,
 ]

@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from fixtures_common import D4, DPORT, MARK, SPORT, U4, U6, saw4, saw6
+from fixtures_common import D4, MARK, SPORT, U4, U6, saw4, saw6
+from fixtures_named import both, hit, miss, some
 from kernel_case import (
     BOTH,
     FROM,
@@ -36,44 +35,29 @@ from lictl.lab.frames import (
     PSH,
     auth_header,
     eth,
-    icmp,
     ipv4,
     ipv6,
     padded,
     pppoe,
-    sctp,
     tcp,
-    udp,
     vlan,
 )
 
 FLAGS = PSH | ACK
 
 
-def _both(*targets: str, **more: Any) -> tuple:
-    return headers(1, *targets, **more), content(2, *targets, **more)
-
-
-def _hit(name: str, targets: str, frame: bytes, seen: Seen, **more: Any) -> Case:
-    return taken(name, frame, seen, orders=_both(*targets.split("; ")), **more)
-
-
-def _miss(name: str, targets: str, frame: bytes, **more: Any) -> Case:
-    return untouched(name, frame, orders=_both(*targets.split("; ")), **more)
-
-
 ADDRESSES = [
-    _hit("target: ipv4 as source", f"ip:{T4}", eth(U4), saw4()),
-    _hit("target: ipv4 as destination", f"ip:{P4}", eth(U4), saw4(dir=TO)),
-    _miss("target: the neighbour's ipv4", "ip:203.0.113.6", eth(U4)),
-    _hit("target: ipv6 as source", f"ip:{T6}", eth(U6), saw6()),
-    _hit("target: ipv6 as destination", f"ip:{P6}", eth(U6), saw6(dir=TO)),
-    _miss("target: the neighbour's ipv6", "ip:2001:db8:7::6", eth(U6)),
-    _hit("target: to itself, one record in both directions", f"ip:{T4}", eth(ipv4(T4, T4, D4)), saw4(dst=T4, dir=BOTH)),
-    _hit("target: both ends under one order", f"ip:{T4}; ip:{P4}", eth(U4), saw4(dir=BOTH)),
-    _hit("target: both ends in one prefix", "ip:2001:db8::/32", eth(U6), saw6(dir=BOTH)),
+    hit("target: ipv4 as source", f"ip:{T4}", eth(U4), saw4()),
+    hit("target: ipv4 as destination", f"ip:{P4}", eth(U4), saw4(dir=TO)),
+    miss("target: the neighbour's ipv4", "ip:203.0.113.6", eth(U4)),
+    hit("target: ipv6 as source", f"ip:{T6}", eth(U6), saw6()),
+    hit("target: ipv6 as destination", f"ip:{P6}", eth(U6), saw6(dir=TO)),
+    miss("target: the neighbour's ipv6", "ip:2001:db8:7::6", eth(U6)),
+    hit("target: to itself, one record in both directions", f"ip:{T4}", eth(ipv4(T4, T4, D4)), saw4(dst=T4, dir=BOTH)),
+    hit("target: both ends under one order", f"ip:{T4}; ip:{P4}", eth(U4), saw4(dir=BOTH)),
+    hit("target: both ends in one prefix", "ip:2001:db8::/32", eth(U6), saw6(dir=BOTH)),
     *[
-        _hit(
+        hit(
             f"target: ipv4 first of its /{n}",
             f"ip:{net}/{n}",
             eth(ipv4(net, "9.9.9.9", D4)),
@@ -88,7 +72,7 @@ ADDRESSES = [
         )
     ],
     *[
-        _hit(
+        hit(
             f"target: ipv4 last of its /{n}",
             f"ip:{net}/{n}",
             eth(ipv4(last, "9.9.9.9", D4)),
@@ -101,7 +85,7 @@ ADDRESSES = [
         )
     ],
     *[
-        _miss(f"target: ipv4 one beyond its /{n}", f"ip:{net}/{n}", eth(ipv4(beyond, "9.9.9.9", D4)))
+        miss(f"target: ipv4 one beyond its /{n}", f"ip:{net}/{n}", eth(ipv4(beyond, "9.9.9.9", D4)))
         for n, net, beyond in (
             (1, "128.0.0.0", "127.255.255.255"),
             (24, "203.0.113.0", "203.0.114.0"),
@@ -109,7 +93,7 @@ ADDRESSES = [
         )
     ],
     *[
-        _hit(
+        hit(
             f"target: ipv6 last of its /{n}",
             f"ip:{net}/{n}",
             eth(ipv6(last, "fd00::1", D4)),
@@ -126,7 +110,7 @@ ADDRESSES = [
         if n > 1
     ],
     *[
-        _miss(f"target: ipv6 one beyond its /{n}", f"ip:{net}/{n}", eth(ipv6(beyond, "fd00::1", D4)))
+        miss(f"target: ipv6 one beyond its /{n}", f"ip:{net}/{n}", eth(ipv6(beyond, "fd00::1", D4)))
         for n, net, beyond in (
             (56, "2001:db8:7::", "2001:db8:7:100::"),
             (63, "2001:db8:7::", "2001:db8:7:2::"),
@@ -152,35 +136,31 @@ NESTED_6 = tuple(
 )
 
 
-def _some(name: str, frame: bytes, seen: Seen, slots: tuple[int, ...], orders: tuple, **more: Any) -> Case:
-    return Case(name, frame, tuple(Want(slot, seen) for slot in slots), orders=orders, **more)
-
-
 PREFIXES = [
-    _some("nested: the address is in all six", eth(ipv4(T4, Q4, D4)), saw4(dst=Q4), (1, 2, 3, 4, 5, 6), NESTED_4),
-    _some(
+    some("nested: the address is in all six", eth(ipv4(T4, Q4, D4)), saw4(dst=Q4), (1, 2, 3, 4, 5, 6), NESTED_4),
+    some(
         "nested: a neighbour is in the shorter five",
         eth(ipv4("203.0.113.5", Q4, D4)),
         saw4(src="203.0.113.5", dst=Q4),
         (1, 2, 3, 4, 5),
         NESTED_4,
     ),
-    _some(
+    some(
         "nested: in the /20 only",
         eth(ipv4("203.0.112.1", Q4, D4)),
         saw4(src="203.0.112.1", dst=Q4),
         (1, 2, 3),
         NESTED_4,
     ),
-    _some(
+    some(
         "nested: in the /1 only",
         eth(ipv4("129.1.1.1", "9.9.9.9", D4)),
         saw4(src="129.1.1.1", dst="9.9.9.9"),
         (1,),
         NESTED_4,
     ),
-    _some("nested: ipv6 in five", eth(U6), saw6(dir=FROM), (2, 3, 5, 6), NESTED_6[1:]),
-    _some(
+    some("nested: ipv6 in five", eth(U6), saw6(dir=FROM), (2, 3, 5, 6), NESTED_6[1:]),
+    some(
         "nested: the other /127",
         eth(ipv6("2001:db8:7::1", "fd00::1", D4)),
         saw6(src="2001:db8:7::1", dst="fd00::1"),
@@ -189,167 +169,57 @@ PREFIXES = [
     ),
 ]
 
-CGNAT = f"ip:{T4} ports:10240-11263"
-
-
-def _from(port: int, **more: Any) -> tuple[bytes, Seen]:
-    return eth(ipv4(T4, P4, udp(port, DPORT, MARK))), saw4(ports=(port, DPORT), **more)
-
-
 _TCP4 = ipv4(T4, P4, tcp(SPORT, 443, MARK))
 _FLOW = f"flow:tcp {T4}:{SPORT}-{P4}:443"
 _SEEN_TCP = saw4(len(_TCP4), proto=6, ports=(SPORT, 443), tcp_flags=FLAGS)
 _TCP6 = ipv6(T6, P6, tcp(SPORT, 443, MARK))
 MAPPED_T, MAPPED_P = f"::ffff:{T4}", f"::ffff:{P4}"
 
-PORTS = [
-    _hit("ports: the first of a range", CGNAT, *_from(10240)),
-    _hit("ports: the last of a range", CGNAT, *_from(11263)),
-    _miss("ports: one below", CGNAT, _from(10239)[0]),
-    _miss("ports: one above", CGNAT, _from(11264)[0]),
-    _hit("ports: a range of no round size", f"ip:{T4} ports:1001-1999", *_from(1999)),
-    _miss("ports: one above a range of no round size", f"ip:{T4} ports:1001-1999", _from(2000)[0]),
-    _hit("ports: one port", f"ip:{T4} ports:7", *_from(7)),
-    _hit("ports: the highest", f"ip:{T4} ports:65535", *_from(65535)),
-    _hit("ports: all", f"ip:{T4} ports:1-65535", *_from(32768)),
-    _miss("ports: the other end's port does not count", f"ip:{T4} ports:{DPORT}", eth(U4)),
-    _hit("ports: as destination", f"ip:{P4} ports:{DPORT}", eth(U4), saw4(dir=TO)),
-    _miss("ports: of another address", f"ip:{O4} ports:1-65535", eth(U4)),
-    _hit("ports: over ipv6", f"ip:{T6} ports:{SPORT}", eth(U6), saw6()),
-    _hit(
-        "ports: tcp", CGNAT, eth(ipv4(T4, P4, tcp(10300, 443))), saw4(40, proto=6, ports=(10300, 443), tcp_flags=FLAGS)
-    ),
-    _hit("ports: sctp", CGNAT, eth(ipv4(T4, P4, sctp(10300, 9))), saw4(32, proto=132, ports=(10300, 9))),
-    _miss("ports: icmp proves none", CGNAT, eth(ipv4(T4, P4, icmp(8, 0, MARK)))),
-    _miss(
-        "ports: a later fragment proves none",
-        CGNAT,
-        eth(ipv4(T4, P4, udp(10300, 1, MARK), frag_offset=3)),
-        l4="later_fragment",
-        totals={"later_fragment_ports": 1},
-    ),
-    _miss(
-        "ports: a lying udp length proves none",
-        CGNAT,
-        eth(ipv4(T4, P4, udp(10300, 1, MARK, length=4))),
-        l4="bad_udp_length",
-    ),
-    _miss("ports: of esp there are none", CGNAT, eth(ipv4(T4, P4, b"\x28\0\0\1" + MARK, proto=50))),
-    _some(
-        "ports: the address and a port of it under two orders",
-        _from(10300)[0],
-        _from(10300)[1],
-        (1, 2),
-        (headers(1, CGNAT), headers(2, f"ip:{T4}")),
-    ),
-    _some(
-        "ports: the address without the port",
-        _from(9)[0],
-        _from(9)[1],
-        (2,),
-        (headers(1, CGNAT), headers(2, f"ip:{T4}")),
-    ),
-    _some(
-        "ports: a prefix that covers the shared address",
-        _from(10300)[0],
-        _from(10300)[1],
-        (1, 2),
-        (headers(1, CGNAT), content(2, "ip:203.0.113.0/24")),
-    ),
-    _some(
-        "ports: a range in a range",
-        _from(10300)[0],
-        _from(10300)[1],
-        (1, 2, 3),
-        (headers(1, CGNAT), content(2, f"ip:{T4} ports:10300"), headers(3, f"ip:{T4} ports:1024-20000")),
-    ),
-    _hit("flow: from its local end", _FLOW, eth(_TCP4), _SEEN_TCP),
-    _hit(
-        "flow: to its local end",
-        _FLOW,
-        eth(ipv4(P4, T4, tcp(443, SPORT))),
-        saw4(40, src=P4, dst=T4, proto=6, ports=(443, SPORT), tcp_flags=FLAGS, dir=TO),
-    ),
-    _miss("flow: another local port", _FLOW, eth(ipv4(T4, P4, tcp(SPORT + 1, 443)))),
-    _miss("flow: another remote port", _FLOW, eth(ipv4(T4, P4, tcp(SPORT, 444)))),
-    _miss("flow: another remote address", _FLOW, eth(ipv4(T4, O4, tcp(SPORT, 443)))),
-    _miss("flow: another transport", _FLOW, eth(ipv4(T4, P4, udp(SPORT, 443)))),
-    _miss("flow: the ports exchanged", _FLOW, eth(ipv4(T4, P4, tcp(443, SPORT)))),
-    _miss(
-        "flow: a later fragment",
-        _FLOW,
-        eth(ipv4(T4, P4, tcp(SPORT, 443), frag_offset=1)),
-        l4="later_fragment",
-        totals={"later_fragment_ports": 2},
-    ),
-    _hit(
-        "flow: over ipv6",
-        f"flow:tcp [{T6}]:{SPORT}-[{P6}]:443",
-        eth(_TCP6),
-        saw6(len(_TCP6), proto=6, ports=(SPORT, 443), tcp_flags=FLAGS),
-    ),
-    _miss(
-        "flow: ipv6 with mapped addresses is not the ipv4 flow",
-        _FLOW,
-        eth(ipv6(MAPPED_T, MAPPED_P, tcp(SPORT, 443, MARK))),
-    ),
-    _miss(
-        "ports: ipv6 with a mapped address is not the ipv4 address",
-        f"ip:{T4} ports:{SPORT}; ip:{T6}",
-        eth(ipv6(MAPPED_T, MAPPED_P, D4)),
-    ),
-    _miss("target: ipv6 with a mapped address is not the ipv4 address", f"ip:{T4}", eth(ipv6(MAPPED_T, MAPPED_P, D4))),
-    _miss("target: an ipv4 in the last bytes of an ipv6", f"ip:{T4}", eth(ipv6(f"64:ff9b::{T4}", P6, D4))),
-    _miss("target: an ipv6 whose first bytes are the ipv4", f"ip:{T4}", eth(ipv6("cb00:7107::1", P6, D4))),
-]
-
 STATION = f"mac:{MAC_A}"
 LINK = [
-    _hit("mac: as source", STATION, eth(U4), saw4()),
-    _hit("mac: as destination", f"mac:{MAC_B}", eth(U4), saw4(dir=TO)),
-    _hit("mac: both ends", f"mac:{MAC_A}; mac:{MAC_B}", eth(U4), saw4(dir=BOTH)),
-    _miss("mac: another one", "mac:02:00:00:00:00:0c", eth(U4)),
-    _hit("mac: ipv6 in tags", STATION, eth(vlan(5, vlan(6, U6))), saw6(off=22)),
-    _miss(
+    hit("mac: as source", STATION, eth(U4), saw4()),
+    hit("mac: as destination", f"mac:{MAC_B}", eth(U4), saw4(dir=TO)),
+    hit("mac: both ends", f"mac:{MAC_A}; mac:{MAC_B}", eth(U4), saw4(dir=BOTH)),
+    miss("mac: another one", "mac:02:00:00:00:00:0c", eth(U4)),
+    hit("mac: ipv6 in tags", STATION, eth(vlan(5, vlan(6, U6))), saw6(off=22)),
+    miss(
         "mac: inside a tunnelled frame",
         "mac:02:00:00:00:00:0c",
         eth(ipv4(O4, P4, eth(U4, src="02:00:00:00:00:0c"), proto=143)),
     ),
-    _hit("vlan: one tag names it", "vlan:100", eth(vlan(100, U4)), saw4(off=18)),
-    _miss("vlan: another tag", "vlan:100", eth(vlan(101, U4))),
-    _miss("vlan: no tag", "vlan:100", eth(U4)),
-    _miss("vlan: a second tag behind it is another line", "vlan:100", eth(vlan(100, vlan(200, U4)))),
-    _miss("vlan: as the inner tag only", "vlan:200", eth(vlan(100, vlan(200, U4)))),
-    _hit("vlan: a priority tag behind it is no second tag", "vlan:100", eth(vlan(100, vlan(0, U4))), saw4(off=22)),
-    _hit("vlan: a priority tag before it is no first tag", "vlan:100", eth(vlan(0, vlan(100, U4))), saw4(off=22)),
-    _hit(
+    hit("vlan: one tag names it", "vlan:100", eth(vlan(100, U4)), saw4(off=18)),
+    miss("vlan: another tag", "vlan:100", eth(vlan(101, U4))),
+    miss("vlan: no tag", "vlan:100", eth(U4)),
+    miss("vlan: a second tag behind it is another line", "vlan:100", eth(vlan(100, vlan(200, U4)))),
+    miss("vlan: as the inner tag only", "vlan:200", eth(vlan(100, vlan(200, U4)))),
+    hit("vlan: a priority tag behind it is no second tag", "vlan:100", eth(vlan(100, vlan(0, U4))), saw4(off=22)),
+    hit("vlan: a priority tag before it is no first tag", "vlan:100", eth(vlan(0, vlan(100, U4))), saw4(off=22)),
+    hit(
         "vlan: priority and drop bits are no part of the number",
         "vlan:100",
         eth(vlan(100, U4, pcp=7, dei=1)),
         saw4(off=18),
     ),
-    _hit("vlan: the lowest number", "vlan:1", eth(vlan(1, U4)), saw4(off=18)),
-    _hit("vlan: the highest number", "vlan:4094", eth(vlan(4094, U4)), saw4(off=18)),
-    _hit("vlan: outer and inner", "vlan:100.200", eth(vlan(100, vlan(200, U4), tpid=ETH_QINQ)), saw4(off=22)),
-    _miss("vlan: outer and inner exchanged", "vlan:200.100", eth(vlan(100, vlan(200, U4)))),
-    _miss("vlan: outer alone of a pair", "vlan:100.200", eth(vlan(100, U4))),
-    _hit("vlan: a third tag behind a pair", "vlan:100.200", eth(vlan(100, vlan(200, vlan(300, U4)))), saw4(off=26)),
-    _miss("vlan: the second and third tag are no pair", "vlan:200.300", eth(vlan(100, vlan(200, vlan(300, U4))))),
-    _hit(
-        "vlan: what travels to the line", "vlan:100", eth(vlan(100, U4)), saw4(off=18, dir=TO), hook=hook(vlan_dir=TO)
-    ),
-    _hit(
+    hit("vlan: the lowest number", "vlan:1", eth(vlan(1, U4)), saw4(off=18)),
+    hit("vlan: the highest number", "vlan:4094", eth(vlan(4094, U4)), saw4(off=18)),
+    hit("vlan: outer and inner", "vlan:100.200", eth(vlan(100, vlan(200, U4), tpid=ETH_QINQ)), saw4(off=22)),
+    miss("vlan: outer and inner exchanged", "vlan:200.100", eth(vlan(100, vlan(200, U4)))),
+    miss("vlan: outer alone of a pair", "vlan:100.200", eth(vlan(100, U4))),
+    hit("vlan: a third tag behind a pair", "vlan:100.200", eth(vlan(100, vlan(200, vlan(300, U4)))), saw4(off=26)),
+    miss("vlan: the second and third tag are no pair", "vlan:200.300", eth(vlan(100, vlan(200, vlan(300, U4))))),
+    hit("vlan: what travels to the line", "vlan:100", eth(vlan(100, U4)), saw4(off=18, dir=TO), hook=hook(vlan_dir=TO)),
+    hit(
         "vlan: a mirror does not know the direction",
         "vlan:100",
         eth(vlan(100, U4)),
         saw4(off=18, dir=0),
         hook=hook(vlan_dir=0),
     ),
-    _hit("pppoe: as source", f"pppoe:{MAC_A}/0x0001", eth(pppoe(1, U4)), saw4(off=22)),
-    _hit("pppoe: as destination", f"pppoe:{MAC_B}/0xfffe", eth(pppoe(0xFFFE, U6)), saw6(off=22, dir=TO)),
-    _miss("pppoe: no session in the frame", f"pppoe:{MAC_A}/0x0001", eth(U4)),
-    _hit("pppoe: a session in a vlan", f"pppoe:{MAC_A}/0x0001", eth(vlan(9, pppoe(1, U4))), saw4(off=26)),
-    _some(
+    hit("pppoe: as source", f"pppoe:{MAC_A}/0x0001", eth(pppoe(1, U4)), saw4(off=22)),
+    hit("pppoe: as destination", f"pppoe:{MAC_B}/0xfffe", eth(pppoe(0xFFFE, U6)), saw6(off=22, dir=TO)),
+    miss("pppoe: no session in the frame", f"pppoe:{MAC_A}/0x0001", eth(U4)),
+    hit("pppoe: a session in a vlan", f"pppoe:{MAC_A}/0x0001", eth(vlan(9, pppoe(1, U4))), saw4(off=26)),
+    some(
         "kinds: every kind names the same packet for one order each",
         eth(vlan(9, pppoe(1, _TCP4))),
         saw4(len(_TCP4), proto=6, ports=(SPORT, 443), tcp_flags=FLAGS, off=26),
@@ -363,7 +233,7 @@ LINK = [
             content(6, f"pppoe:{MAC_A}/0x0001"),
         ),
     ),
-    _hit(
+    hit(
         "kinds: every kind in one order is one record",
         f"ip:{T4}; ip:{T4} ports:{SPORT}; {_FLOW}; {STATION}; vlan:9",
         eth(vlan(9, _TCP4)),
@@ -375,7 +245,7 @@ LINK = [
         (Want(2, Seen(off=0)),),
         parse="not_ip",
         l4=None,
-        orders=_both(STATION),
+        orders=both(STATION),
         counts={1: {"seen": 1, "withheld": 1}},
     ),
 ]
@@ -429,9 +299,9 @@ MANY = [
         orders=(headers(1, f"ip:{T4}", f"mac:{MAC_B}"),),
     ),
     untouched("none: no order at all", eth(U4), orders=()),
-    untouched("none: orders of another kind only", eth(U4), orders=_both(f"ip:{T6}", "vlan:7")),
+    untouched("none: orders of another kind only", eth(U4), orders=both(f"ip:{T6}", "vlan:7")),
     untouched(
-        "none: an authentication header's target inside", eth(ipv6(O6, P6, auth_header(U4))), orders=_both(f"ip:{T4}")
+        "none: an authentication header's target inside", eth(ipv6(O6, P6, auth_header(U4))), orders=both(f"ip:{T4}")
     ),
     taken(
         "kind: a later fragment belongs to the address",
@@ -441,4 +311,4 @@ MANY = [
     ),
 ]
 
-CASES = ADDRESSES + PREFIXES + PORTS + LINK + MANY
+CASES = ADDRESSES + PREFIXES + LINK + MANY
