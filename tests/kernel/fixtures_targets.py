@@ -172,8 +172,6 @@ PREFIXES = [
 _TCP4 = ipv4(T4, P4, tcp(SPORT, 443, MARK))
 _FLOW = f"flow:tcp {T4}:{SPORT}-{P4}:443"
 _SEEN_TCP = saw4(len(_TCP4), proto=6, ports=(SPORT, 443), tcp_flags=FLAGS)
-_TCP6 = ipv6(T6, P6, tcp(SPORT, 443, MARK))
-MAPPED_T, MAPPED_P = f"::ffff:{T4}", f"::ffff:{P4}"
 
 STATION = f"mac:{MAC_A}"
 LINK = [
