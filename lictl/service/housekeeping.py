@@ -96,8 +96,7 @@ class Housekeeping:
     def _trim(self) -> None:
         for order in self._registry.orders():
             for stream in order.streams:
-                if order.phase is not Phase.DELIVERING:
-                    stream.spool.trim()
+                stream.spool.trim()
 
     def _watch(self) -> None:
         rooms = self._rooms
