@@ -44,10 +44,7 @@ PROTO_TEST = 253  # RFC 3692
 
 PPP_IPV4 = 0x0021
 PPP_IPV6 = 0x0057
-PPP_LCP = 0xC021
-PPP_PAP = 0xC023
-PPP_CHAP = 0xC223
-PPP_IPCP = 0x8021
+PPP_LCP, PPP_PAP, PPP_CHAP, PPP_IPCP = 0xC021, 0xC023, 0xC223, 0x8021
 
 FIN, SYN, RST, PSH, ACK, URG, ECE, CWR = (1 << bit for bit in range(8))
 
@@ -96,14 +93,16 @@ def checksum(data: bytes) -> int:
     return ~total & 0xFFFF
 
 
+def _first(*values: int | None) -> int:
+    return next(value for value in values if value is not None)
+
+
 def _ethertype(payload: bytes, given: int | None) -> int:
-    known = payload.ethertype if isinstance(payload, Layer) else None
-    return next(value for value in (given, known, ETH_IPV4) if value is not None)
+    return _first(given, payload.ethertype if isinstance(payload, Layer) else None, ETH_IPV4)
 
 
 def _proto(payload: bytes, given: int | None) -> int:
-    known = payload.proto if isinstance(payload, Layer) else None
-    return next(value for value in (given, known, PROTO_TEST) if value is not None)
+    return _first(given, payload.proto if isinstance(payload, Layer) else None, PROTO_TEST)
 
 
 def _filled(payload: bytes, source: bytes, destination: bytes, proto: int) -> bytes:
@@ -173,9 +172,8 @@ def pppoe_discovery(code: int, payload: bytes = b"", *, session: int = 0) -> Lay
 def mpls(labels: list[int] | int, payload: bytes, *, bottom: bool = True, ttl: int = 64) -> Layer:
     """A stack of MPLS labels (RFC 3032), outermost first; ``bottom=False`` leaves the last S bit clear."""
     stack = [labels] if isinstance(labels, int) else labels
-    words = [label << 12 | ttl for label in stack]
-    if bottom and words:
-        words[-1] |= 0x100
+    last = len(stack) - 1
+    words = [label << 12 | ttl | (0x100 if bottom and at == last else 0) for at, label in enumerate(stack)]
     return Layer(struct.pack(f"!{len(words)}I", *words) + payload, ethertype=ETH_MPLS)
 
 
