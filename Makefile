@@ -95,11 +95,12 @@ test-kernel: build ## load the capture program on Debian 12's own kernel, in an 
 docs: build ## check the documents: links, commands, index
 	$(BIN)/python -m pytest -q tests/packaging/test_docs.py
 
-install: $(STAMP)/wheel ## install the wheel in PREFIX (/opt/lictl) with lictl on the path
+install: $(STAMP)/wheel ## install the wheel in PREFIX (/opt/lictl), lictl on the path, the delivery user
 	[[ -x $(PREFIX)/bin/python ]] || $(PYTHON) -m venv $(PREFIX)
 	$(PREFIX)/bin/python -m pip --disable-pip-version-check -qq install --upgrade dist/*.whl
 	mkdir -p $(PREFIX)/share/doc
 	cp -r docs/. $(PREFIX)/share/doc/
+	getent passwd lictl-delivery >/dev/null || useradd --system --no-create-home --shell /usr/sbin/nologin lictl-delivery
 	ln -sf $(PREFIX)/bin/lictl /usr/local/bin/lictl
 	/usr/local/bin/lictl version
 
