@@ -65,7 +65,7 @@ def add(home: Home, text: str, name: str) -> dict[str, Any]:
     with DaemonLock(home):
         store = Store.open(home.database)
         try:
-            from lictl.service.registry import check_room
+            from lictl.service.room import check_room
 
             file = read(store, text, name)
             check_room(file, store.live(now_ns()))

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_CLIENTS = 32
 REQUEST_SECONDS = 10.0
+REFUSAL_SECONDS = 1.0
 _CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid (unix(7), SO_PEERCRED)
 
 Handler = Callable[..., Any]
@@ -92,6 +93,8 @@ class ControlServer:
                 )
                 if uid not in (0, self._owner):
                     _log.warning("connection refused", reason="uid", uid=uid)
+                    # Read first: whoever is still writing when we close would see a broken pipe, not the reason.
+                    messages.receive(connection, REFUSAL_SECONDS, messages.MAX_REQUEST)
                     refusal = RefusedError(f"uid {uid} may not control this site.", "Run lictl as root.")
                     messages.send(connection, _failure(refusal), messages.MAX_REPLY)
                     return

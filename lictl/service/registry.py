@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING
 
 from lictl import log
 from lictl.errors import LictlError
-from lictl.probe.abi import GENERATION_MAX, MAX_SLOTS
+from lictl.probe.abi import MAX_SLOTS
 from lictl.probe.tables import EMPTY_SLOT
 from lictl.service.live import LiveOrder, LiveStream, Phase, open_stream
 from lictl.service.parallel import in_parallel
+from lictl.service.room import check_room
 from lictl.service.settling import Snapshot, settle, snapshot
 from lictl.targets.compile import compile as compile_tables
-from lictl.targets.orders import ArmedOrder
 from lictl.times import now_ns
-from lictl.warrants.records import MODE_NUMBERS, to_armed
+from lictl.warrants.records import to_armed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,25 +41,10 @@ if TYPE_CHECKING:
 LEAD_NS = 10_000_000_000
 # A packet that was being judged when its order ended is in the ring after far less than this.
 GRACE_S = 0.2
+# An order that could not be armed is tried again after so long.
+RETRY_S = 1.0
 
 _log = log.get("orders")
-
-
-def check_room(file: WarrantFile, others: Sequence[Warrant]) -> None:
-    """Compiles the order together with all others that are in force.
-
-    Raises:
-        TargetLimitError: the kernel's tables have no room for it.
-    """
-    used = {warrant.slot for warrant in others}
-    free = next((slot for slot in range(MAX_SLOTS) if slot not in used), None)
-    if free is None:
-        return  # the store says so when it is asked for a slot
-    order = file.intercept
-    candidate = ArmedOrder(
-        free, GENERATION_MAX, MODE_NUMBERS[order.mode], order.starts, order.ends, 0, order.targets, "this order"
-    )
-    compile_tables([*(to_armed(warrant) for warrant in others), candidate])
 
 
 class Registry:
@@ -96,11 +81,26 @@ class Registry:
             due = [w for w in unfinished if self._due(w, now) and self._was_armed_here(w)]
             self._tables = self._rooms.tables.dump()
             self._write(compile_tables([to_armed(warrant) for warrant in due]))
-            opened = in_parallel(lambda warrant: self._take_up(warrant, now), unfinished)
-            for order in filter(None, opened):
-                self._enlist(order)
+            opened = [o for o in in_parallel(lambda warrant: self._take_up(warrant, now), unfinished) if o is not None]
+            for order in opened:
+                if self._was_armed_here(order.warrant):
+                    self._enlist(order)
+            self._publish()
+            self._empty_rings()
+            for order in opened:
+                if not self._was_armed_here(order.warrant):
+                    self._enlist(order)
             self._write_armed()
             self._publish()
+
+    def _empty_rings(self) -> None:
+        """Takes what an earlier daemon left, before an order is known that it cannot belong to.
+
+        With a store that was restored from a backup, a new order's claim may have been another order's before.
+        """
+        if self._rooms.probe.took_over:
+            self._rooms.probe.grace()
+            self._rooms.datapath.drain_past(time.monotonic_ns())
 
     def _take_up(self, warrant: Warrant, now: int) -> LiveOrder | None:
         """The order with its streams open; None where there is nothing to take up. Called by several threads."""
@@ -110,12 +110,19 @@ class Registry:
         if over and not self._was_armed_here(warrant) and not self._has_spool(warrant):
             self._finish_in_store(warrant)  # it ended without ever having been armed
             return None
+        order = self._opened(warrant, Phase.ENDING if over else Phase.ARMED)
+        return order if order is not None or over else self._order(warrant, Phase.WAITING)
+
+    def _opened(self, warrant: Warrant, phase: Phase) -> LiveOrder | None:
+        """As `_open`; None, and an alarm, where that is not possible now."""
         try:
-            return self._open(warrant, Phase.ENDING if over else Phase.ARMED)
+            order = self._open(warrant, phase)
         except LictlError as error:
-            _log.error("order not taken up", order=warrant.id, error=type(error).__name__)
+            _log.error("order not taken up", order=warrant.id, error=type(error).__name__, **log.place(error))
             self._rooms.alarms.set("agency-gone", warrant.id, f"Order {warrant.id} is not served.")
             return None
+        self._rooms.alarms.clear("agency-gone", warrant.id)
+        return order
 
     def _due(self, warrant: Warrant, now: int) -> bool:
         return warrant.state == "active" and warrant.starts_ns - LEAD_NS <= now < warrant.ends_ns
@@ -232,44 +239,80 @@ class Registry:
             rooms.alarms.clear("store", warrant.id)
             if order is None or order.phase is Phase.WAITING:
                 self._orders.pop(warrant.id, None)
-                self._finish_in_store(ended)
+                self._drop_waiting(ended)
             elif order.phase is Phase.ARMED:
-                self._end(order, ended)
+                self._end([(order, ended)])
             return ended
+
+    def _drop_waiting(self, ended: Warrant) -> None:
+        """An order that could not be taken up may have data that waits: the next start delivers it."""
+        self._rooms.alarms.clear("agency-gone", ended.id)
+        if not self._has_spool(ended):
+            self._finish_in_store(ended)
 
     def expire(self) -> None:
         """Arms what is due and ends what is over; called a few times a second."""
         now = now_ns()
         with self._lock:
-            for order in list(self._orders.values()):
-                if order.phase is Phase.WAITING and now >= order.starts_ns - LEAD_NS:
-                    self._arm_in_time(order)
+            self._arm_due(now)
             if not any(o.phase in (Phase.ARMED, Phase.WAITING) and now >= o.ends_ns for o in self._orders.values()):
                 return
+            over = []
             for warrant in self._rooms.store.expire(now):
-                over = self._orders.get(warrant.id)
-                if over is not None and over.phase is Phase.ARMED:
-                    self._end(over, warrant)
-                elif over is not None and over.phase is Phase.WAITING:
+                order = self._orders.get(warrant.id)
+                if order is not None and order.phase is Phase.ARMED:
+                    over.append((order, warrant))
+                elif order is not None and order.phase is Phase.WAITING:
                     del self._orders[warrant.id]
-                    self._finish_in_store(warrant)
+                    self._drop_waiting(warrant)
+            if over:
+                self._end(over)
 
-    def _arm_in_time(self, order: LiveOrder) -> None:
-        del self._orders[order.id]
+    def _arm_due(self, now: int) -> None:
+        """Arms what waited, all of it in one change of the tables: many windows begin at the same moment."""
+        due = [
+            order.warrant
+            for order in self._orders.values()
+            if order.phase is Phase.WAITING
+            and order.starts_ns - LEAD_NS <= now < order.ends_ns
+            and time.monotonic() - order.since >= RETRY_S
+        ]
+        if not due:
+            return
+        opened = in_parallel(lambda warrant: self._opened(warrant, Phase.ARMED), due)
+        for warrant, order in zip(due, opened, strict=True):
+            if order is None:
+                self._enter(warrant, Phase.WAITING)  # tried again
+            else:
+                self._enlist(order)
+        self._publish()
         try:
-            self._arm(order.warrant)
+            self._write_armed()
         except LictlError as error:
-            _log.error("order not armed", order=order.id, error=type(error).__name__, **log.place(error))
-            self._rooms.alarms.set("kernel-tables", order.id, f"Order {order.id} could not be armed.")
-            if order.id not in self._orders:
-                self._enter(order.warrant, Phase.WAITING)  # tried again at the next turn
+            _log.error("orders not armed at once", error=type(error).__name__, **log.place(error))
+            self._arm_one_by_one([order for order in opened if order is not None])
 
-    def _end(self, order: LiveOrder, ended: Warrant) -> None:
-        order.warrant = ended
-        order.ends_ns = min(order.ends_ns, ended.ends_ns)
-        order.phase, order.since = Phase.ENDING, time.monotonic()
+    def _arm_one_by_one(self, orders: Sequence[LiveOrder]) -> None:
+        """After the kernel refused them together: those that it does not refuse."""
+        for order in orders:
+            order.phase = Phase.ENDING
+        for order in orders:
+            order.phase = Phase.ARMED
+            try:
+                self._write_armed()
+            except LictlError as error:
+                order.phase = Phase.ENDING
+                _log.error("order not armed", order=order.id, error=type(error).__name__, **log.place(error))
+                self._rooms.alarms.set("kernel-tables", order.id, f"Order {order.id} could not be armed.")
+
+    def _end(self, over: Sequence[tuple[LiveOrder, Warrant]]) -> None:
+        """Takes orders out of the kernel's tables, all of them in one change."""
+        for order, ended in over:
+            order.warrant = ended
+            order.ends_ns = min(order.ends_ns, ended.ends_ns)
+            order.phase, order.since = Phase.ENDING, time.monotonic()
+            _log.info("order ended", order=order.id, state=ended.state)
         self._write_armed()
-        _log.info("order ended", order=order.id, state=ended.state)
 
     # ---- the kernel's tables
 
