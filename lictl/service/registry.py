@@ -245,10 +245,15 @@ class Registry:
             return ended
 
     def _drop_waiting(self, ended: Warrant) -> None:
-        """An order that could not be taken up may have data that waits: the next start delivers it."""
+        """Ends an order that is not in the kernel; what it took in an earlier life is delivered."""
         self._rooms.alarms.clear("agency-gone", ended.id)
         if not self._has_spool(ended):
             self._finish_in_store(ended)
+            return
+        order = self._opened(ended, Phase.ENDING)
+        if order is not None:  # else the next start takes it up
+            self._enlist(order)
+            self._publish()
 
     def expire(self) -> None:
         """Arms what is due and ends what is over; called a few times a second."""

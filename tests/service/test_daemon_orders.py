@@ -97,3 +97,21 @@ def test_records_of_another_order_that_had_the_same_claim_are_not_delivered(rig:
     rig.gone("L2")
     rig.verdict()
     assert rig.numbers() == list(range(20, 27))
+
+
+def test_an_order_that_waits_again_after_the_clock_was_put_back(rig: Rig) -> None:
+    """It is out of the kernel; when it is revoked then, what it took before is delivered and its stream ends."""
+    rig.serve()
+    rig.add("L1", starts=-60)
+    rig.send(6)
+    rig.wait(lambda: rig.stream("L1")["in_spool"] == 6, "spooled")
+    rig.stop(9)
+    rig.serve(env={"LICTL_CLOCK_OFFSET_NS": str(-7200 * 10**9)})
+    rig.send(3)
+    assert _phases(rig) == ["waiting"]
+    rig.revoke("L1")
+    rig.receive()
+    rig.gone("L1")
+    verdict = rig.verdict()
+    assert [(stream["records"], stream["ended"]) for stream in verdict["streams"]] == [(6, True)]
+    assert rig.numbers() == list(range(6))
