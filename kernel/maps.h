@@ -79,7 +79,7 @@ struct {
 /* Work space of the packet in hand: too large for the stack. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 2); /* by hook: a tc program may interrupt an XDP program's CPU, never itself */
+	__uint(max_entries, 2); /* by hook; with bottom halves off, so neither interrupts the other */
 	__type(key, uint32_t);
 	__type(value, struct li_scratch);
 } li_scratch SEC(".maps");
