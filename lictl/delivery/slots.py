@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import struct
+import threading
 from typing import TYPE_CHECKING
 
 from lictl.delivery.crc import crc32c
@@ -37,6 +38,9 @@ class SlotFile:
         self._slot_bytes = slot_bytes
         self.fd = folder.open(name, os.O_RDWR | os.O_CREAT)
         self._serial = 0
+        self._last: bytes | None = None
+        # A status query may read while the owner closes: it must not meet a number that is another file's by then.
+        self._lock = threading.Lock()
         self.read()
 
     def _slot(self, index: int) -> tuple[int, bytes] | None:
@@ -51,7 +55,11 @@ class SlotFile:
         return serial, raw[OVERHEAD : OVERHEAD + length]
 
     def read(self) -> bytes | None:
-        """The newest intact body; None where there is none."""
+        """The newest intact body, as it was at the end once the file is closed; None where there is none."""
+        with self._lock:
+            return self._read() if self.fd >= 0 else self._last
+
+    def _read(self) -> bytes | None:
         intact = [slot for slot in (self._slot(0), self._slot(1)) if slot is not None]
         if not intact:
             return None
@@ -80,6 +88,11 @@ class SlotFile:
 
     def close(self) -> None:
         """Closes the file; may be called again."""
-        with contextlib.suppress(OSError):
-            os.close(self.fd)
-        self.fd = -1
+        with self._lock:
+            if self.fd < 0:
+                return
+            with contextlib.suppress(OSError):
+                self._last = self._read()
+            with contextlib.suppress(OSError):
+                os.close(self.fd)
+            self.fd = -1

@@ -75,6 +75,19 @@ def test_too_large_a_record_is_refused(tmp_path: Path) -> None:
     file.close()
 
 
+def test_a_closed_file_keeps_its_last_record(tmp_path: Path) -> None:
+    """Who asks while or after the owner closes gets the last record, not an error and not another file's bytes."""
+    file = SlotFile(Folder(tmp_path), "s", b"TEST", 64)
+    file.write(b"last")
+    file.close()
+    other = SlotFile(Folder(tmp_path), "t", b"TEST", 64)
+    other.write(b"other")
+    file.close()
+    assert file.read() == b"last"
+    assert other.read() == b"other"
+    other.close()
+
+
 def test_cursor_round_trip(tmp_path: Path) -> None:
     """All six numbers come back; an empty file is the beginning."""
     file = CursorFile(Folder(tmp_path))
