@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.kernel
 
 SECONDS = 1.5
+RUN = 20_000  # packets of one test run: some milliseconds of them, as each run also waits for the kernel's RCU
 LONGEST = 30.0  # a busy machine may let no packet through for a while: go on until one has been taken
 FRAME = eth(U4)
 
@@ -41,8 +42,8 @@ class _Traffic(threading.Thread):
     def run(self) -> None:
         """Until `stop`."""
         while not self._end.is_set():
-            self._probe.test_run(self._frame, repeat=500)
-            self.sent += 500
+            self._probe.test_run(self._frame, repeat=RUN)
+            self.sent += RUN
 
     def stop(self) -> None:
         """Waits for the run in work."""
@@ -107,7 +108,8 @@ def test_a_slot_never_shows_the_window_of_another_owner(kernel: KernelBuild) -> 
                 wanted = tables_of((order,))
                 tables.apply(now, wanted)
                 now, generation = wanted, generation + 1
-                time.sleep(0.005)
+                # Longer than a grace period: a test run waits for one too, and would fall in step with `apply`.
+                time.sleep(0.04)
             while kernel.probe.drain(batch):
                 claims |= set(batch.records["claim"].tolist())
                 kernel.probe.release()
