@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 AGENCY_PORT = 41900
 MINUTE = 60_000_000_000
+QUIET_S = 1.5  # longer than a capture tool keeps its last, half-filled block: stopped sooner, it would lose that one
 PIN = ["taskset", "-c", "1"]
 
 
@@ -211,7 +212,7 @@ class Tcpdump:
         size, start = -1, time.monotonic()
         while self._file.stat().st_size != size:
             size = self._file.stat().st_size
-            time.sleep(0.3)
+            time.sleep(QUIET_S)
         offered = self._wire.received() - self._before
         _end(self._process, signal.SIGINT)
         done = subprocess.run(
