@@ -21,6 +21,7 @@ FIXES = {
     "agency-down": "Check the agency's address with `lictl agency test NAME`; nothing is lost that the quota can hold.",
     "worker": "The delivery process ends again and again: see the log.",
     "clock": "Start a time service (chrony, systemd-timesyncd): records carry this clock's time.",
+    "clock-step": "Find out what stepped it; tell the agency that times before and behind the step differ by it.",
     "interface": "The capture is no longer attached as it was: see `ip link`, then restart lictl.",
     "agency-gone": "An agency could not be served: see the log, then `lictl agency list`.",
     "kernel-tables": "The kernel refused a change of its tables: restart lictl; the order is not armed.",

@@ -29,6 +29,7 @@ from lictl.service.ports import Ports
 from lictl.service.registry import Registry
 from lictl.service.rooms import Rooms
 from lictl.service.site import read_site
+from lictl.service.steps import ClockSteps
 from lictl.service.workers import Workers, delivery_uid
 from lictl.times import now_ns
 from lictl.warrants.store import Store
@@ -62,6 +63,7 @@ class Daemon:
         self._stopped = threading.Event()
         self._woken = 0.0
         self._alarms = Alarms()
+        self._steps = ClockSteps(self._alarms)
 
     def run(self) -> None:
         """Serves in the foreground until SIGTERM or SIGINT.
@@ -109,7 +111,7 @@ class Daemon:
         self._leave = not self._probe.took_over  # a start that fails ends only what it began itself
         stack.callback(self._end_probe)
         pins.note(self._home, pins.Pins(str(folder), options.ring_bytes))
-        self._clock = Clock(self._probe)
+        self._clock = Clock(self._probe, self._steps.stepped)
         stack.callback(self._clock.stop)
         self._clock.start()
 
@@ -132,7 +134,8 @@ class Daemon:
         datapath.start()
         stack.callback(self._empty)
         started = now_ns()
-        keeping = Housekeeping(self._rooms, self._registry, ports, self._clock)
+        keeping = Housekeeping(self._rooms, self._registry, ports, self._clock, self._steps)
+        self._steps.hurry = keeping.hurry
         keeping.start()
         stack.callback(keeping.stop)
         operations = Operations(

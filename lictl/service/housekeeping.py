@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lictl.service.ports import Ports
     from lictl.service.registry import Registry
     from lictl.service.rooms import Rooms
+    from lictl.service.steps import ClockSteps
 
 TICK_S = 0.2
 SLOW_S = 1.0
@@ -40,11 +41,13 @@ _log = log.get("housekeeping")
 class Housekeeping:
     """One thread. A step that fails is logged and tried again at the next turn; it stops no other step."""
 
-    def __init__(self, rooms: Rooms, registry: Registry, ports: Ports, clock: Clock) -> None:
+    def __init__(self, rooms: Rooms, registry: Registry, ports: Ports, clock: Clock, steps: ClockSteps) -> None:
         self._rooms = rooms
         self._registry = registry
         self._ports = ports
         self._clock = clock
+        self._steps = steps
+        self._turn = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
         self._next = 0
@@ -59,11 +62,18 @@ class Housekeeping:
     def stop(self) -> None:
         """Ends after the step in work."""
         self._stop.set()
+        self._turn.set()
         self._thread.join(timeout=30)
+
+    def hurry(self) -> None:
+        """Begins the next turn now; from any thread."""
+        self._turn.set()
 
     def _run(self) -> None:
         slow_at = 0.0
-        while not self._stop.wait(TICK_S):
+        while not self._stop.is_set():
+            self._turn.wait(TICK_S)
+            self._turn.clear()
             self._step(self._registry.expire)
             self._step(self._registry.close_ended)
             if time.monotonic() >= slow_at:
@@ -101,6 +111,7 @@ class Housekeeping:
     def _watch(self) -> None:
         rooms = self._rooms
         self._ports.watch(rooms.probe)
+        self._steps.watch()
         reading = self._clock.read()
         rooms.alarms.when(reading.synchronised is False, "clock", "", "The system clock is not synchronised.")
         orders = self._registry.orders()
