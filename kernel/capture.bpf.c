@@ -8,6 +8,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "emit.h"
+#include "hwtime.h"
 #include "maps.h"
 #include "match.h"
 #include "parse.h"
@@ -64,6 +65,11 @@ li_inline void li_count_parse(struct li_totals *totals, const struct li_parsed *
 		totals->l4[p->l4]++;
 }
 
+/* Built twice: with LI_HARDWARE_TIME it is the one program that is loaded for a card with a clock of its own. */
+#ifdef LI_HARDWARE_TIME
+#define li_ingress li_ingress_hw
+#endif
+
 SEC("xdp.frags")
 int li_ingress(struct xdp_md *ctx)
 {
@@ -87,13 +93,16 @@ int li_ingress(struct xdp_md *ctx)
 	s->parsed.parse =
 		(uint8_t)li_parse_frame(ctx, LI_CTX_XDP, (void *)(long)ctx->data, (void *)(long)ctx->data_end, s);
 	li_count_parse(totals, &s->parsed);
-	if (li_worth_matching(s, config))
+	if (li_worth_matching(s, config)) {
+		li_stamp_card(ctx, s, config);
 		li_match(s, totals, config);
+	}
 	if (s->n)
 		li_emit(ctx, LI_CTX_XDP, s);
 	return hook->flags & LI_HOOK_DROP ? XDP_DROP : XDP_PASS;
 }
 
+#ifndef LI_HARDWARE_TIME
 SEC("tc")
 int li_egress(struct __sk_buff *ctx)
 {
@@ -125,5 +134,6 @@ int li_egress(struct __sk_buff *ctx)
 		li_emit(ctx, LI_CTX_SKB, s);
 	return TC_ACT_UNSPEC; /* the next filter decides, as without us */
 }
+#endif
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
