@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 from lictl.delivery import wire
-from lictl.delivery.blocks import HEADER_BYTES, BlockError, check_payload, header_key, parse_header
+from lictl.delivery.blocks import FLAG_SEALED, HEADER_BYTES, BlockError, check_payload, header_key, parse_header
 from lictl.delivery.wire import Frame, FrameType, ProtocolError
 
 if TYPE_CHECKING:
@@ -151,6 +151,8 @@ class Peer:
         if file is None:
             raise ProtocolError("A block came before HELLO.")
         header = parse_header(self._key, body)
+        if header.flags & FLAG_SEALED:
+            raise ProtocolError("A block came as it lies in the sender's spool, sealed.")
         payload = body[HEADER_BYTES:]
         check_payload(header, payload)
         with self._receiver.lock, _disk():

@@ -18,16 +18,28 @@ VERSION = 1
 HEADER_BYTES = 96
 MAX_PAYLOAD = 64 << 20
 MAX_TRAILER = 8192
+TRAILER_CHECK = 4
 FLAG_RESTART = 1
 """This block's number may jump, and `first_sequence` to `last_sequence` were never given to a record that
 this spool knows of: the machine lost power (or its disk lost blocks) and numbers continue from a reserved mark."""
+FLAG_SEALED = 2
+"""On disk only: payload and position are sealed (`lictl.delivery.seal`)."""
+SEAL_BYTES = 28
+"""What sealing adds to a payload or a position: nonce and tag."""
+MAX_POSITION = MAX_TRAILER - TRAILER_CHECK - SEAL_BYTES
 
 _HEADER = struct.Struct("<4sBBHIIIIQQQQQQQQ")
 _CHECK = struct.Struct("<II")
 _U32 = struct.Struct("<I")
 _CHECKED_BYTES = _HEADER.size
+_PAYLOAD_CRC = 16
+_MAX_STORED = MAX_PAYLOAD + SEAL_BYTES
 if _CHECKED_BYTES + _CHECK.size != HEADER_BYTES:
     raise AssertionError("block header layout")
+
+
+Numbers = tuple[int, int, int, int, int, int, int, int, int]
+"""records, block, first_sequence, last_sequence, lost, first_ns, last_ns, total_records, total_lost"""
 
 
 class BlockKind(enum.IntEnum):
@@ -72,6 +84,16 @@ class Header(NamedTuple):
     total_lost: int
 
     @property
+    def begun(self) -> bytes:
+        """As `begin_header` made it."""
+        return _HEADER.pack(*self[:6], 0, *self[7:])
+
+    @property
+    def numbers(self) -> Numbers:
+        """All that counts something."""
+        return self[7:]
+
+    @property
     def sent_bytes(self) -> int:
         """Header and payload: what goes over the wire."""
         return HEADER_BYTES + self.payload_len
@@ -98,21 +120,19 @@ def header_key(spool_id: str) -> int:
     return crc32c(spool_id.encode())
 
 
-def pack_header(
-    key: int,
-    kind: int,
-    flags: int,
-    payload: Buffer,
-    trailer_len: int,
-    numbers: tuple[int, int, int, int, int, int, int, int, int],
-) -> bytes:
-    """The 96 header bytes.
+def pack_header(key: int, kind: int, flags: int, payload: Buffer, trailer_len: int, numbers: Numbers) -> bytes:
+    """The 96 header bytes; `key` as in `header_key`."""
+    return finish_header(key, begin_header(kind, flags, len(payload), trailer_len, numbers), payload)
 
-    Args:
-        key: see `header_key`.
-        numbers: records, block, first_sequence, last_sequence, lost, first_ns, last_ns, total_records, total_lost.
-    """
-    head = _HEADER.pack(MAGIC, VERSION, kind, flags, len(payload), trailer_len, crc32c(payload), *numbers)
+
+def begin_header(kind: int, flags: int, payload_len: int, trailer_len: int, numbers: Numbers) -> bytes:
+    """A header without its checksums: what the seal of a block is bound to."""
+    return _HEADER.pack(MAGIC, VERSION, kind, flags, payload_len, trailer_len, 0, *numbers)
+
+
+def finish_header(key: int, begun: bytes, payload: Buffer) -> bytes:
+    """Puts the checksums in."""
+    head = begun[:_PAYLOAD_CRC] + _U32.pack(crc32c(payload)) + begun[_PAYLOAD_CRC + _U32.size :]
     return head + _CHECK.pack(crc32c(head, key), 0)
 
 
@@ -132,8 +152,10 @@ def parse_header(key: int, data: Buffer, offset: int = 0) -> Header:
         raise BlockError("A block header's checksum does not hold.")
     if header.version != VERSION:
         raise BlockError(f"Block version {header.version} is not known here.", "Use the same lictl version.")
-    if header.kind not in _KINDS or header.payload_len > MAX_PAYLOAD or header.trailer_len > MAX_TRAILER:
+    if header.kind not in _KINDS or header.payload_len > _MAX_STORED or header.trailer_len > MAX_TRAILER:
         raise BlockError("A block header holds impossible values.")
+    if header.flags & FLAG_SEALED and header.payload_len < SEAL_BYTES:
+        raise BlockError("A sealed block is too short.")
     return header
 
 
@@ -150,9 +172,9 @@ def pack_trailer(position: bytes) -> bytes:
 
 def parse_trailer(trailer: Buffer) -> bytes:
     """The position in a trailer; BlockError when it is damaged."""
-    if len(trailer) < _U32.size:
+    if len(trailer) < TRAILER_CHECK:
         raise BlockError("A block trailer is cut short.")
-    position = bytes(trailer[: -_U32.size])
-    if _U32.unpack(trailer[-_U32.size :])[0] != crc32c(position):
+    position = bytes(trailer[:-TRAILER_CHECK])
+    if _U32.unpack(trailer[-TRAILER_CHECK:])[0] != crc32c(position):
         raise BlockError("A block trailer's checksum does not hold.")
     return position

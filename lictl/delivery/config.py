@@ -35,6 +35,7 @@ class StreamConfig:
         mode: "headers" or "content".
         operator: who delivers.
         element: which network element.
+        key: of the spool's seal, 32 bytes; empty for a spool that is not sealed. In no log: it has no repr.
     """
 
     name: str
@@ -44,6 +45,7 @@ class StreamConfig:
     mode: str = ""
     operator: str = ""
     element: str = ""
+    key: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

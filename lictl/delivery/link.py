@@ -21,6 +21,7 @@ from lictl.delivery.cursor import Cursor, CursorFile
 from lictl.delivery.reader import Damaged, Place, SpoolReader
 from lictl.delivery.resolve import Address, tune
 from lictl.delivery.wire import FrameType, ProtocolError
+from lictl.errors import IntegrityError
 from lictl.times import now_ns
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Link:
         self._addresses = addresses
         self._selector = selector
         self._options = options
-        self._reader = SpoolReader(Path(stream.name))
+        self._reader = SpoolReader(Path(stream.name), key=stream.key or None)
         self._cursor_file = CursorFile(self._reader.folder)
         self._cursor = self._cursor_file.read()
         self._sock: socket.socket | None = None
@@ -151,7 +152,7 @@ class Link:
             step()
         except OSError as error:
             self._fail(error.strerror or type(error).__name__)
-        except ProtocolError as error:
+        except IntegrityError as error:  # of the protocol, or the spool's key is not the one
             self._fail(error.what)
 
     def _connect(self) -> None:

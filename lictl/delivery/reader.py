@@ -13,12 +13,14 @@ from lictl.delivery.blocks import (
     HEADER_BYTES,
     BlockError,
     Header,
-    check_payload,
     header_key,
     parse_header,
 )
 from lictl.delivery.folder import Folder
-from lictl.delivery.segments import find_block, intact_block, list_segments, read_id, segment_name
+from lictl.delivery.opening import BlockOpener
+from lictl.delivery.scratch import scratch
+from lictl.delivery.seal import SealError
+from lictl.delivery.segments import find_block, list_segments, read_id, segment_name
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +37,7 @@ class Place(NamedTuple):
 
 
 class Stored(NamedTuple):
-    """One intact block: `data` is header and payload as stored, `place` lies behind its trailer."""
+    """One intact block: `data` is header and payload as they are sent, `place` lies behind its trailer."""
 
     header: Header
     data: memoryview
@@ -57,6 +59,7 @@ class SpoolReader:
     Args:
         folder: the spool's.
         from_block: where to begin; the first one there is, if that one is gone.
+        key: of the stream, for a spool that is sealed.
 
     Attributes:
         spool_id: of the spool.
@@ -67,7 +70,7 @@ class SpoolReader:
         IntegrityError: its identity is damaged.
     """
 
-    def __init__(self, folder: Path, from_block: int = 1) -> None:
+    def __init__(self, folder: Path, from_block: int = 1, key: bytes | None = None) -> None:
         self.folder = Folder(folder)
         try:
             self.spool_id = read_id(self.folder)
@@ -75,6 +78,7 @@ class SpoolReader:
             self.folder.close()
             raise
         self._key = header_key(self.spool_id)
+        self._opener = BlockOpener(self._key, self.spool_id, key)
         self._fd = -1
         self._segment = 0
         self._offset = 0
@@ -177,7 +181,11 @@ class SpoolReader:
     # ---- reading
 
     def read(self, max_bytes: int = 1 << 20, max_blocks: int = 1024) -> list[Stored | Damaged]:
-        """The next blocks, about `max_bytes` of them but at least one; empty when nothing new is there."""
+        """The next blocks, about `max_bytes` of them but at least one; empty when nothing new is there.
+
+        Raises:
+            SealError: the spool is sealed, and `key` is not the one.
+        """
         self._max_blocks = max_blocks
         found: list[Stored | Damaged] = []
         while not found:
@@ -212,8 +220,7 @@ class SpoolReader:
             size = parse_header(self._key, os.pread(self._fd, HEADER_BYTES, self._offset)).stored_bytes
             if size > length // 2:
                 length = size
-        data = os.pread(self._fd, length, self._offset)
-        view = memoryview(data)
+        data = self._pread(length)
         at = 0
         while len(data) - at >= HEADER_BYTES and len(found) < self._max_blocks:
             try:
@@ -224,13 +231,14 @@ class SpoolReader:
             stop = at + header.stored_bytes
             if stop > len(data):
                 return
-            block = view[at : at + header.sent_bytes]
-            self._offset += header.stored_bytes
-            place = Place(self._segment, self._offset)
+            place = Place(self._segment, self._offset + header.stored_bytes)
             try:
-                check_payload(header, block[HEADER_BYTES:])
+                sent, block = self._opener.open(header, data[at:stop])
+            except SealError:
+                if not found:
+                    raise
+                return
             except BlockError:
-                self._offset -= header.stored_bytes
                 if found or not self._still_bad(header):
                     return  # what comes before goes out first; then it is read again
                 self._offset = place.end
@@ -238,16 +246,28 @@ class SpoolReader:
                 at = stop
                 continue
             at = stop
+            self._offset = place.end
             if header.block < self._next:
                 continue
             self._missing_before(header, Place(self._segment, place.end - header.stored_bytes), found)
-            found.append(Stored(header, block, place))
+            found.append(Stored(sent, block, place))
             self._next = header.block + 1
+
+    def _pread(self, length: int) -> memoryview:
+        """Reads at the present place, into memory that the next call uses again."""
+        data = scratch(length)
+        return data[: os.preadv(self._fd, [data], self._offset)]
 
     def _still_bad(self, header: Header) -> bool:
         """Reads the block once more: a writer may just have taken a partial one back."""
         data = os.pread(self._fd, header.stored_bytes, self._offset)
-        return intact_block(self._key, data, 0) is None and len(data) == header.stored_bytes
+        if len(data) < header.stored_bytes:
+            return False
+        try:
+            self._opener.open(parse_header(self._key, data), data)
+        except BlockError:
+            return True
+        return False
 
     def _skip_to_intact(self, found: list[Stored | Damaged]) -> None:
         """At bytes that are no header: goes on at the next intact block of this segment, if there is one."""

@@ -28,7 +28,8 @@ class Recovered:
     Attributes:
         segments: size in bytes by first block number, ascending.
         last: header of the last intact block, None for an empty spool.
-        position: the newest intact position.
+        position: the newest intact position, as stored.
+        position_of: header of the block that it lies behind; None where there is no position.
         cut_bytes: bytes removed from the end.
         damages: damaged ranges that were left in place, by segment.
         next_block: number of the next block.
@@ -39,6 +40,7 @@ class Recovered:
     segments: dict[int, int] = field(default_factory=dict)
     last: Header | None = None
     position: bytes = b""
+    position_of: Header | None = None
     cut_bytes: int = 0
     damages: list[tuple[int, Damage]] = field(default_factory=list)
     next_block: int = 1
@@ -63,7 +65,7 @@ def recover(folder: Folder, key: int, marks: Marks | None, boot_id: bytes, ackno
         suspicious = suspicious or scan.suspicious
         found.damages.extend((first, damage) for damage in scan.damages)
         if scan.last is not None:
-            found.last, found.position = scan.last, scan.position
+            found.last, found.position, found.position_of = scan.last, scan.position, scan.position_of
             break
         _set_aside(folder, first, scan)
     found.segments = {first: folder.size(segment_name(first)) for first in list_segments(folder.names())}

@@ -67,7 +67,8 @@ class Scan:
     Attributes:
         last: header of the last intact block, None where there is none.
         end: file offset behind it; what lies behind is torn or damaged.
-        position: the newest intact position of the trailers.
+        position: the newest intact position of the trailers, as stored.
+        position_of: header of the block that it lies behind.
         damages: damaged ranges with intact blocks behind them.
         suspicious: what lies behind `end` may have been a complete block once, so a reader may have sent it.
     """
@@ -75,6 +76,7 @@ class Scan:
     last: Header | None = None
     end: int = 0
     position: bytes = b""
+    position_of: Header | None = None
     damages: list[Damage] = field(default_factory=list)
     suspicious: bool = False
 
@@ -128,6 +130,7 @@ def scan_segment(key: int, data: bytes, first_block: int) -> Scan:
         scan.end = offset
         try:
             scan.position = parse_trailer(memoryview(data)[body_end:offset])
+            scan.position_of = header
         except BlockError:
             scan.damages.append(Damage(body_end, offset))
     return scan

@@ -13,20 +13,12 @@ import threading
 from typing import TYPE_CHECKING, Literal
 
 from lictl.delivery import marks as marks_module
-from lictl.delivery.blocks import (
-    FLAG_RESTART,
-    HEADER_BYTES,
-    MAX_PAYLOAD,
-    MAX_TRAILER,
-    BlockKind,
-    header_key,
-    pack_header,
-    pack_trailer,
-)
+from lictl.delivery.blocks import FLAG_RESTART, MAX_PAYLOAD, MAX_POSITION, BlockKind, header_key
 from lictl.delivery.files import SpoolFiles
 from lictl.delivery.limits import raise_file_limit
 from lictl.delivery.marks import BLOCK_STEP, SEQUENCE_STEP, Marks
 from lictl.delivery.recovery import Recovered, recover
+from lictl.delivery.seal import BlockSeal, pack_block, position_of
 from lictl.delivery.state import Appended, Restart, SpoolFull, Totals, Waiting
 from lictl.delivery.syncer import SYNCER
 from lictl.delivery.writer import SegmentWriter
@@ -44,7 +36,6 @@ __all__ = ["Appended", "FsyncPolicy", "Restart", "Spool", "SpoolFull", "Totals",
 FsyncPolicy = Literal["interval", "always", "never"]
 SEGMENT_BYTES = 64 << 20
 MIN_QUOTA = 1 << 16
-MAX_POSITION = MAX_TRAILER - 4
 
 
 class Spool:
@@ -60,7 +51,9 @@ class Spool:
         interval_s: time between two flushes, seconds.
     """
 
-    def __init__(self, files: SpoolFiles, quota_bytes: int, segment_bytes: int, fsync: FsyncPolicy) -> None:
+    def __init__(
+        self, files: SpoolFiles, quota_bytes: int, segment_bytes: int, fsync: FsyncPolicy, key: bytes | None
+    ) -> None:
         self.folder = files.folder.path
         self.interval_s = 0.2
         self.retention_s = 0.0
@@ -73,6 +66,7 @@ class Spool:
         self._quota = quota_bytes
         self._files = files
         self._key = header_key(files.spool_id)
+        self._seal = None if key is None else BlockSeal(key, files.spool_id)
         self._fsync = fsync
         self._durable = fsync != "never"
         self._lock = threading.RLock()
@@ -97,6 +91,7 @@ class Spool:
         fsync: FsyncPolicy = "interval",
         interval_s: float = 0.2,
         *,
+        key: bytes | None = None,
         retention_s: float = 0.0,
         owner_uid: int | None = None,
         owner_gid: int | None = None,
@@ -110,6 +105,7 @@ class Spool:
             segment_bytes: a segment that would grow larger is finished; at most a quarter of the quota.
             fsync: "interval": a background thread flushes; "always": before `append` returns; "never": for tests.
             interval_s: of the background thread, seconds.
+            key: of this stream, 32 bytes: what is appended is sealed with it. None: it lies there readable.
             retention_s: how long a segment is kept after it was acknowledged, seconds.
             owner_uid: owner of folder and files: the user that the delivery worker runs as.
             owner_gid: the group; `owner_uid` where not given.
@@ -117,7 +113,7 @@ class Spool:
 
         Raises:
             UnavailableError: another process appends to it.
-            IntegrityError: its identity is damaged.
+            IntegrityError: its identity is damaged, or it is sealed and `key` does not open it.
             MachineError: the folder cannot be used.
         """
         if quota_bytes < MIN_QUOTA:
@@ -128,7 +124,7 @@ class Spool:
             files = SpoolFiles(folder, owner, durable=fsync != "never")
         except OSError as error:
             raise _unusable(folder, error) from error
-        spool = cls(files, quota_bytes, segment_bytes, fsync)
+        spool = cls(files, quota_bytes, segment_bytes, fsync, key)
         spool.retention_s, spool.interval_s = retention_s, interval_s
         try:
             spool._recover(marks_module.this_boot() if boot_id is None else boot_id)
@@ -146,10 +142,10 @@ class Spool:
 
     def _recover(self, boot_id: bytes) -> None:
         found = recover(self._files.folder, self._key, self._files.marks.read(), boot_id, self.acknowledged)
+        self.position = position_of(found, self._seal, self.folder)
         self._writer.resume(found.segments, append=not found.jump)
         if self._durable:
             self._writer.flush_all()
-        self.position = found.position
         self.cut_bytes = found.cut_bytes
         self.damages = len(found.damages)
         if found.last is not None:
@@ -262,15 +258,14 @@ class Spool:
         self, kind: int, flags: int, payload: Buffer, records: int, first: int, last: int, lost: int, first_ns: int,
         last_ns: int, position: bytes,
     ) -> int:  # fmt: skip
-        trailer = pack_trailer(position)
-        size = HEADER_BYTES + len(payload) + len(trailer)
-        if self._writer.disk_bytes + size > self._quota:
-            self._make_room(size)
         block = self._block + 1
         numbers = (records, block, first, last, lost, first_ns, last_ns, self._records + records, self._lost + lost)
-        head = pack_header(self._key, kind, flags, payload, len(trailer), numbers)
+        parts = pack_block(self._key, self._seal, kind, flags, payload, position, numbers)
+        size = len(parts[0]) + len(parts[1]) + len(parts[2])
+        if self._writer.disk_bytes + size > self._quota:
+            self._make_room(size)
         try:
-            self._write(block, last, (head, payload, trailer), size)
+            self._write(block, last, parts, size)
         except OSError as error:
             raise SpoolFull(
                 "disk", f"The disk of the spool refused a block: {error.strerror}.", "Free space or repair the disk."

@@ -21,7 +21,7 @@ from sender_kit import SPOOL, Sender, Stream, block_frame, hello
 from lictl.collection.receiver import Limits, Progress, Receiver
 from lictl.collection.store import base_name
 from lictl.delivery import wire
-from lictl.delivery.blocks import HEADER_BYTES
+from lictl.delivery.blocks import FLAG_SEALED, HEADER_BYTES
 from lictl.delivery.wire import FrameType, ProtocolError
 from lictl.errors import IntegrityError, UnavailableError
 
@@ -364,3 +364,10 @@ def test_full_disk_at_the_agency(tmp_path: Path) -> None:
             assert the_file(disk / "r").read_bytes() == b"a" * 1000 + b"b" * 700_000
     finally:
         subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def test_sealed_block_is_refused(tmp_path: Path) -> None:
+    """Ciphertext never becomes evidence: a sender that does not open its spool's blocks is told so."""
+    with Receiver(("127.0.0.1", 0), tmp_path).start() as receiver, Sender(receiver.address, hello()) as sender:
+        sender.send(block_frame(Stream().data(bytes(64), flags=FLAG_SEALED)))
+        assert "sealed" in sender.refusal()
