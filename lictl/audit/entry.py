@@ -31,7 +31,7 @@ GENESIS: Final = "0" * 64
 CONTEXT: Final = b"lictl audit v1\n"
 ENTRY_START: Final = b'{"prev":"'
 SIGNATURE_START: Final = b'{"head":"'
-HASH_TAIL: Final = 76
+HASH_TAIL: Final = 75
 """Bytes of ``,"hash":"<64>"}`` at the end of an entry."""
 SIGNATURE_TAIL: Final = 104
 """Bytes of ``,"signature":"<88>"}`` at the end of a signature."""
@@ -190,13 +190,17 @@ def parse_signature(line: bytes) -> Signature:
     """
     value = _object(line, SIGNATURE_START)
     try:
+        signature = base64.b64decode(value["signature"], validate=True)
+        # Base64 leaves four bits of the last symbol unused: another symbol there would be an edit that nothing shows.
+        if line[-SIGNATURE_TAIL:] != b',"signature":"%b"}' % base64.b64encode(signature):
+            raise ValueError("the signature is not written as it should be")
         return Signature(
             value["head"],
             int(value["first"]),
             int(value["last"]),
             tuple(map(int, value["open"])),
             parse_rfc3339(value["time"]),
-            base64.b64decode(value["signature"], validate=True),
+            signature,
             CONTEXT + line[:-SIGNATURE_TAIL],
         )
     except (KeyError, TypeError) as error:
