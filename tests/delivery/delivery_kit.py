@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MIB = 1 << 20
+KEY = bytes(range(100, 132))
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,14 @@ class Agency:
     port: int
 
 
-def stream_config(name: str = "W-1") -> StreamConfig:
+def stream_config(name: str = "W-1", key: bytes = b"") -> StreamConfig:
     """A text stream of one order."""
-    return StreamConfig(name=name, liid=f"LIID-{name}", format="text", suffix="txt", mode="content", operator="op")
+    return StreamConfig(name, f"LIID-{name}", "text", "txt", mode="content", operator="op", key=key)
+
+
+def sealed_stream(name: str = "W-1") -> StreamConfig:
+    """The same for a sealed spool."""
+    return stream_config(name, KEY)
 
 
 def record(sequence: int, size: int = 16) -> bytes:
@@ -41,6 +47,11 @@ def record(sequence: int, size: int = 16) -> bytes:
 def open_spool(folder: Path, quota: int = 64 * MIB, **options: object) -> Spool:
     """A spool that does not wait for the disk."""
     return Spool.open(folder, quota, **{"fsync": "never", **options})  # type: ignore[arg-type]
+
+
+def open_sealed(folder: Path, quota: int = 64 * MIB, **options: object) -> Spool:
+    """The same, sealed as in service."""
+    return open_spool(folder, quota, **{"key": KEY, **options})
 
 
 def append(spool: Spool, records: int = 1, *, lost: int = 0, size: int = 16, position: bytes = b"") -> Appended:

@@ -9,7 +9,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from delivery_kit import MIB, append, gap, mark, open_spool, record, segments_of
+from delivery_kit import KEY, MIB, append, gap, mark, open_sealed, record, segments_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,7 +33,7 @@ OTHER_BOOT = bytes(range(16))
 
 def read_all(folder: Path) -> list[Stored | Damaged]:
     """Every item that a reader gives, until it gives nothing more."""
-    reader = SpoolReader(folder)
+    reader = SpoolReader(folder, key=KEY)
     found: list[Stored | Damaged] = []
     while items := reader.read(5000):
         found += items
@@ -67,7 +67,7 @@ def the_segment(folder: Path) -> Path:
 
 def test_tail_torn_at_every_byte(tmp_path: Path) -> None:
     """A write that stopped anywhere in the last blocks costs exactly the blocks that were not whole."""
-    spool = open_spool(tmp_path / "s")
+    spool = open_sealed(tmp_path / "s")
     mark(spool, BlockKind.OPEN, b"opening")
     ends = [spool.totals.bytes]
     for records in (3, 1, 2):
@@ -82,7 +82,7 @@ def test_tail_torn_at_every_byte(tmp_path: Path) -> None:
         shutil.copytree(tmp_path / "s", tmp_path / "t")
         os.truncate(the_segment(tmp_path / "t"), cut)
         blocks = sum(end <= cut for end in ends)
-        again = open_spool(tmp_path / "t")
+        again = open_sealed(tmp_path / "t")
         assert again.last_block == blocks, cut
         assert again.next_sequence == sequences[blocks - 1] + 1
         assert again.restarted is None
@@ -96,7 +96,7 @@ def test_tail_torn_at_every_byte(tmp_path: Path) -> None:
 
 def test_garbage_tail_of_full_length_moves_the_numbers(tmp_path: Path) -> None:
     """A last block that is whole in length but wrong may have been sent: its number is not used again."""
-    spool = open_spool(tmp_path / "s")
+    spool = open_sealed(tmp_path / "s")
     append(spool, 5)
     end = spool.totals.bytes
     append(spool, 5)
@@ -105,7 +105,7 @@ def test_garbage_tail_of_full_length_moves_the_numbers(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[end + HEADER_BYTES + 3] ^= 1
     path.write_bytes(data)
-    again = open_spool(tmp_path / "s")
+    again = open_sealed(tmp_path / "s")
     assert again.cut_bytes == len(data) - end
     assert again.restarted == (6, again.next_sequence - 1)
     assert again.next_sequence >= SEQUENCE_STEP
@@ -118,12 +118,12 @@ def test_garbage_tail_of_full_length_moves_the_numbers(tmp_path: Path) -> None:
 
 def test_zeroes_behind_the_last_block(tmp_path: Path) -> None:
     """File systems leave zeroes after a power loss: they are cut, and the numbers move."""
-    spool = open_spool(tmp_path / "s")
+    spool = open_sealed(tmp_path / "s")
     append(spool, 5)
     end = spool.totals.bytes
     crash(spool)
     os.truncate(the_segment(tmp_path / "s"), end + 5000)
-    again = open_spool(tmp_path / "s")
+    again = open_sealed(tmp_path / "s")
     assert (again.cut_bytes, again.totals.records) == (5000, 5)
     assert again.restarted is not None
     crash(again)
@@ -131,7 +131,7 @@ def test_zeroes_behind_the_last_block(tmp_path: Path) -> None:
 
 def test_damage_in_the_middle_cuts_nothing(tmp_path: Path) -> None:
     """Intact blocks behind a damaged one stay, and the reader says exactly which numbers are gone."""
-    spool = open_spool(tmp_path / "s")
+    spool = open_sealed(tmp_path / "s")
     ends = []
     for _ in range(6):
         append(spool, 4)
@@ -147,7 +147,7 @@ def test_damage_in_the_middle_cuts_nothing(tmp_path: Path) -> None:
         data = bytearray(whole)
         data[place] ^= 0x40
         path.write_bytes(data)
-        again = open_spool(tmp_path / "s")
+        again = open_sealed(tmp_path / "s")
         assert (again.cut_bytes, again.damages, again.last_block, again.restarted) == (0, 1, 6, None)
         crash(again)
         items = read_all(tmp_path / "s")
@@ -160,7 +160,7 @@ def test_damage_in_the_middle_cuts_nothing(tmp_path: Path) -> None:
 
 def test_damaged_trailer_costs_no_data(tmp_path: Path) -> None:
     """The block is delivered; only the position is an older one."""
-    spool = open_spool(tmp_path / "s")
+    spool = open_sealed(tmp_path / "s")
     append(spool, position=b"one.")
     append(spool, position=b"two.")
     crash(spool)
@@ -168,7 +168,7 @@ def test_damaged_trailer_costs_no_data(tmp_path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-6] ^= 1
     path.write_bytes(data)
-    again = open_spool(tmp_path / "s")
+    again = open_sealed(tmp_path / "s")
     assert (again.position, again.last_block, again.damages) == (b"one.", 2, 1)
     crash(again)
     assert judge(read_all(tmp_path / "s")).records == 2
@@ -176,7 +176,7 @@ def test_damaged_trailer_costs_no_data(tmp_path: Path) -> None:
 
 def test_lost_segment_in_the_middle(tmp_path: Path) -> None:
     """A segment file that vanished is reported with its numbers, not passed over."""
-    spool = open_spool(tmp_path / "s", quota=MIB, segment_bytes=2000)
+    spool = open_sealed(tmp_path / "s", quota=MIB, segment_bytes=2000)
     for _ in range(30):
         append(spool, 10)
     crash(spool)
@@ -195,7 +195,7 @@ def test_lost_segment_in_the_middle(tmp_path: Path) -> None:
 def test_any_damage_is_accounted_for(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     """Flipped bytes and overwritten ranges anywhere: no altered payload gets through, every number is explained."""
     folder = tmp_path_factory.mktemp("flip") / "s"
-    spool = open_spool(folder, quota=MIB, segment_bytes=data.draw(st.sampled_from([700, 3000, MIB])))
+    spool = open_sealed(folder, quota=MIB, segment_bytes=data.draw(st.sampled_from([700, 3000, MIB])))
     rng = random.Random(data.draw(st.integers(0, 1000)))
     for _ in range(data.draw(st.integers(1, 15))):
         if rng.random() < 0.15:
@@ -212,7 +212,7 @@ def test_any_damage_is_accounted_for(tmp_path_factory: pytest.TempPathFactory, d
         for place in range(at, min(at + length, len(content))):
             content[place] ^= rng.randrange(1, 256)
         path.write_bytes(content)
-    again = open_spool(folder, quota=MIB)
+    again = open_sealed(folder, quota=MIB)
     append(again, 2)
     crash(again)
     items = read_all(folder)
@@ -228,12 +228,12 @@ def test_any_damage_is_accounted_for(tmp_path_factory: pytest.TempPathFactory, d
 
 def test_content_cannot_pose_as_a_block(tmp_path: Path) -> None:
     """Intercepted bytes that form whole blocks are not taken for some, neither in a torn tail nor behind damage."""
-    other = open_spool(tmp_path / "other")
+    other = open_sealed(tmp_path / "other")
     for _ in range(40):
         append(other, 2)
     fake = the_segment(tmp_path / "other").read_bytes()
     other.close()
-    spool = open_spool(tmp_path / "s")
+    spool = open_sealed(tmp_path / "s")
     append(spool, 1)
     end = spool.totals.bytes
     for sequence in (2, 3):
@@ -257,15 +257,15 @@ def test_content_cannot_pose_as_a_block(tmp_path: Path) -> None:
 
 def test_lost_identity_is_not_replaced(tmp_path: Path) -> None:
     """A spool with data and no identity is an error, never a new spool."""
-    spool = open_spool(tmp_path / "s")
+    spool = open_sealed(tmp_path / "s")
     append(spool)
     crash(spool)
     (tmp_path / "s" / "id").write_text("?")
     with pytest.raises(IntegrityError):
-        open_spool(tmp_path / "s")
+        open_sealed(tmp_path / "s")
     (tmp_path / "s" / "id").unlink()
     with pytest.raises(IntegrityError):
-        open_spool(tmp_path / "s")
+        open_sealed(tmp_path / "s")
 
 
 # ---- power loss
@@ -273,13 +273,13 @@ def test_lost_identity_is_not_replaced(tmp_path: Path) -> None:
 
 def test_power_loss_moves_the_numbers(tmp_path: Path) -> None:
     """Blocks that the agency has and the disk lost: their numbers are never given to anything else."""
-    spool = open_spool(tmp_path / "s")
+    spool = open_sealed(tmp_path / "s")
     append(spool, 10)
     synced = spool.totals.bytes
     append(spool, 10)  # sent, but not on disk yet
     crash(spool)
     os.truncate(the_segment(tmp_path / "s"), synced)
-    again = open_spool(tmp_path / "s", boot_id=OTHER_BOOT)
+    again = open_sealed(tmp_path / "s", boot_id=OTHER_BOOT)
     assert again.restarted == (11, SEQUENCE_STEP - 1)
     assert again.next_sequence == SEQUENCE_STEP
     assert again.last_block == BLOCK_STEP
@@ -296,23 +296,23 @@ def test_power_loss_moves_the_numbers(tmp_path: Path) -> None:
 
 def test_orderly_close_before_a_reboot_skips_nothing(tmp_path: Path) -> None:
     """A clean shutdown is not a power loss."""
-    spool = open_spool(tmp_path / "s", fsync="interval")
+    spool = open_sealed(tmp_path / "s", fsync="interval")
     append(spool, 10)
     spool.close()
-    again = open_spool(tmp_path / "s", boot_id=OTHER_BOOT)
+    again = open_sealed(tmp_path / "s", boot_id=OTHER_BOOT)
     assert (again.restarted, again.next_sequence) == (None, 11)
     crash(again)
 
 
 def test_blocks_missing_after_an_orderly_close(tmp_path: Path) -> None:
     """A disk that lost blocks although it said they were flushed: the numbers move too."""
-    spool = open_spool(tmp_path / "s")
+    spool = open_sealed(tmp_path / "s")
     append(spool, 10)
     end = spool.totals.bytes
     append(spool, 10)
     spool.close()
     os.truncate(the_segment(tmp_path / "s"), end)
-    again = open_spool(tmp_path / "s")
+    again = open_sealed(tmp_path / "s")
     assert again.restarted is not None
     assert again.restarted.first_sequence == 11
     assert again.next_sequence == 21
@@ -321,13 +321,13 @@ def test_blocks_missing_after_an_orderly_close(tmp_path: Path) -> None:
 
 def test_acknowledged_block_that_is_gone(tmp_path: Path) -> None:
     """The agency confirmed more than the disk holds: numbering goes on above it."""
-    spool = open_spool(tmp_path / "s")
+    spool = open_sealed(tmp_path / "s")
     append(spool, 10)
     crash(spool)
     cursor = CursorFile(Folder(tmp_path / "s"))
     cursor.write(Cursor(block=5, total_records=50))
     cursor.close()
-    again = open_spool(tmp_path / "s")
+    again = open_sealed(tmp_path / "s")
     assert again.last_block > 5
     assert again.restarted is not None
     crash(again)
@@ -335,11 +335,11 @@ def test_acknowledged_block_that_is_gone(tmp_path: Path) -> None:
 
 def test_lost_marks_are_replaced_by_distance(tmp_path: Path) -> None:
     """Without its marks a spool with data goes on far above everything it can have used."""
-    spool = open_spool(tmp_path / "s")
+    spool = open_sealed(tmp_path / "s")
     append(spool, 10)
     crash(spool)
     (tmp_path / "s" / "marks").write_bytes(b"garbage" * 40)
-    again = open_spool(tmp_path / "s")
+    again = open_sealed(tmp_path / "s")
     assert again.restarted is not None
     assert again.next_sequence > SEQUENCE_STEP
     crash(again)
@@ -347,7 +347,7 @@ def test_lost_marks_are_replaced_by_distance(tmp_path: Path) -> None:
 
 def test_restart_mark_waits_for_room(tmp_path: Path) -> None:
     """Where the quota has no room for the restart block, it still comes before any other block."""
-    spool = open_spool(tmp_path / "s", quota=1 << 16)
+    spool = open_sealed(tmp_path / "s", quota=1 << 16)
     while spool.totals.bytes < (1 << 16) - 400:
         append(spool, 10)
     count = spool.last_block
@@ -358,9 +358,9 @@ def test_restart_mark_waits_for_room(tmp_path: Path) -> None:
             first_ns=0, last_ns=0, position=b"",
         )  # fmt: skip
     crash(spool)
-    again = open_spool(tmp_path / "s", quota=1 << 16, boot_id=OTHER_BOOT)
+    again = open_sealed(tmp_path / "s", quota=1 << 16, boot_id=OTHER_BOOT)
     assert again.restarted is not None
-    reader = SpoolReader(tmp_path / "s")
+    reader = SpoolReader(tmp_path / "s", key=KEY)
     found = reader.seek_behind(count)
     assert found is not None
     cursor = CursorFile(Folder(tmp_path / "s"))

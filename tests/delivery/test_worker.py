@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from agency_kit import OddAgency, ReceiverProcess
-from delivery_kit import MIB, Agency, append, gap, mark, open_spool, record, segments_of, stream_config, wait_for
+from delivery_kit import MIB, Agency, append, gap, mark, open_sealed, record, sealed_stream, segments_of, wait_for
 
 import lictl
 from lictl.collection.receiver import Receiver
@@ -61,7 +61,7 @@ def start(
 ) -> AgencyWorker:
     """Starts a worker for the agency on a local port."""
     agency = Agency("lea", "127.0.0.1", port)
-    worker = AgencyWorker(agency, root, streams or [stream_config()], uid=uid, options=options)
+    worker = AgencyWorker(agency, root, streams or [sealed_stream()], uid=uid, options=options)
     worker.start()
     workers.append(worker)
     return worker
@@ -84,7 +84,7 @@ def expected(last: int) -> bytes:
 
 def test_everything_arrives_in_order(tmp_path: Path, root: Path, workers: list[AgencyWorker]) -> None:
     """What was there before, what comes later, gaps and the end; the verdict is good."""
-    spool = open_spool(root / "W-1", segment_bytes=3000)
+    spool = open_sealed(root / "W-1", segment_bytes=3000)
     append(spool, 50)
     with Receiver(("127.0.0.1", 0), tmp_path / "received").start() as receiver:
         worker = start(workers, root, receiver.address[1])
@@ -110,7 +110,7 @@ def test_worker_has_no_rights_left(tmp_path: Path, root: Path, workers: list[Age
     if os.geteuid() != 0:
         pytest.skip("needs root: the worker becomes another user")
     tmp_path.chmod(0o700)
-    spool = open_spool(root / "W-1", owner_uid=65534)
+    spool = open_sealed(root / "W-1", owner_uid=65534)
     append(spool, 3)
     with Receiver(("127.0.0.1", 0), tmp_path / "received").start() as receiver:
         worker = start(workers, root, receiver.address[1], uid=65534)
@@ -132,7 +132,7 @@ def test_worker_has_no_rights_left(tmp_path: Path, root: Path, workers: list[Age
 
 def test_burst_tail_leaves_at_once(tmp_path: Path, root: Path, workers: list[AgencyWorker]) -> None:
     """The last packet of a burst, with no traffic behind it, is at the agency within milliseconds."""
-    spool = open_spool(root / "W-1")
+    spool = open_sealed(root / "W-1")
     with OddAgency() as agency:
         worker = start(workers, root, agency.port)
         agency.welcome()
@@ -154,7 +154,7 @@ def test_agency_away_and_back(tmp_path: Path, root: Path, workers: list[AgencyWo
     """Refused connections are retried; what piled up meanwhile arrives once."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
-    spool = open_spool(root / "W-1")
+    spool = open_sealed(root / "W-1")
     append(spool, 5)
     worker = start(workers, root, port)
     wait_for(lambda: link(worker).attempts >= 2, what="for failed attempts")
@@ -173,7 +173,7 @@ def test_agency_away_and_back(tmp_path: Path, root: Path, workers: list[AgencyWo
 
 def test_reset_in_the_middle_of_a_block(root: Path, workers: list[AgencyWorker]) -> None:
     """After a reset the worker goes on exactly behind what the agency says it holds."""
-    spool = open_spool(root / "W-1")
+    spool = open_sealed(root / "W-1")
     for _ in range(4):
         append(spool, 20_000)
     with OddAgency() as agency:
@@ -199,7 +199,7 @@ def test_reset_in_the_middle_of_a_block(root: Path, workers: list[AgencyWorker])
 
 def test_slow_agency_bounds_what_is_in_flight(root: Path, workers: list[AgencyWorker]) -> None:
     """Without acknowledgements the worker stops at the window and goes on when some come."""
-    spool = open_spool(root / "W-1")
+    spool = open_sealed(root / "W-1")
     for _ in range(20):
         append(spool, 10)
     with OddAgency() as agency:
@@ -226,7 +226,7 @@ def test_one_dead_agency_stops_nobody_else(tmp_path: Path, workers: list[AgencyW
     spools = {}
     for name in ("dead", "alive"):
         (tmp_path / name).mkdir()
-        spools[name] = open_spool(tmp_path / name / "W-1")
+        spools[name] = open_sealed(tmp_path / name / "W-1")
     with OddAgency() as dead, Receiver(("127.0.0.1", 0), tmp_path / "received").start() as receiver:
         stuck = start(workers, tmp_path / "dead", dead.port)
         dead.welcome(receive_buffer=4096)
@@ -247,13 +247,13 @@ def test_one_dead_agency_stops_nobody_else(tmp_path: Path, workers: list[AgencyW
 def test_many_streams_and_late_ones(tmp_path: Path, root: Path, workers: list[AgencyWorker]) -> None:
     """Streams added while the worker runs, also before their spool exists, and streams removed."""
     names = [f"W-{number}" for number in range(12)]
-    spools = {name: open_spool(root / name) for name in names[:6]}
+    spools = {name: open_sealed(root / name) for name in names[:6]}
     with Receiver(("127.0.0.1", 0), tmp_path / "received").start() as receiver:
-        worker = start(workers, root, receiver.address[1], *(stream_config(name) for name in names[:6]))
+        worker = start(workers, root, receiver.address[1], *(sealed_stream(name) for name in names[:6]))
         for name in names[6:]:
-            worker.add_stream(stream_config(name))
+            worker.add_stream(sealed_stream(name))
         wait_for(lambda: link(worker, names[11]).error != "", what="for the report of the missing spool")
-        spools.update({name: open_spool(root / name) for name in names[6:]})
+        spools.update({name: open_sealed(root / name) for name in names[6:]})
         for spool in spools.values():
             append(spool, 10)
         worker.wake()
@@ -273,7 +273,7 @@ def test_many_streams_and_late_ones(tmp_path: Path, root: Path, workers: list[Ag
 
 def test_agency_that_lost_its_folder(tmp_path: Path, root: Path, workers: list[AgencyWorker]) -> None:
     """It gets again what is still here; what is not is missing in its verdict; the cursor never goes back."""
-    spool = open_spool(root / "W-1", segment_bytes=2000)
+    spool = open_sealed(root / "W-1", segment_bytes=2000)
     for _ in range(30):
         append(spool, 10)
     with Receiver(("127.0.0.1", 0), tmp_path / "first").start() as receiver:
@@ -308,7 +308,7 @@ def test_agency_that_lost_its_folder(tmp_path: Path, root: Path, workers: list[A
 )
 def test_wrong_answers_end_the_connection(root: Path, workers: list[AgencyWorker], attack: bytes, error: str) -> None:
     """The worker hangs up, says why, acknowledges nothing, and tries again."""
-    spool = open_spool(root / "W-1")
+    spool = open_sealed(root / "W-1")
     append(spool, 5)
     with OddAgency() as agency:
         worker = start(workers, root, agency.port)
@@ -324,7 +324,7 @@ def test_wrong_answers_end_the_connection(root: Path, workers: list[AgencyWorker
 
 def test_agency_cannot_claim_blocks_it_never_got(root: Path, workers: list[AgencyWorker]) -> None:
     """A WELCOME beyond the spool's end would let data be deleted undelivered: it is refused."""
-    spool = open_spool(root / "W-1")
+    spool = open_sealed(root / "W-1")
     append(spool, 5)
     with OddAgency() as agency:
         worker = start(workers, root, agency.port)
@@ -338,7 +338,7 @@ def test_agency_cannot_claim_blocks_it_never_got(root: Path, workers: list[Agenc
 
 def test_silent_agency_is_given_up(root: Path, workers: list[AgencyWorker]) -> None:
     """A half-open connection is probed, dropped and made anew; no welcome at all likewise."""
-    spool = open_spool(root / "W-1")
+    spool = open_sealed(root / "W-1")
     options = WorkerOptions(connect_s=0.5, ping_s=0.2, dead_s=1.0, backoff_max_s=0.2)
     with OddAgency() as agency:
         start(workers, root, agency.port, options=options)
@@ -360,7 +360,7 @@ def test_silent_agency_is_given_up(root: Path, workers: list[AgencyWorker]) -> N
 
 def test_killed_worker_is_replaced(tmp_path: Path, root: Path, workers: list[AgencyWorker]) -> None:
     """The supervisor starts another one; the agency gets everything once and in order."""
-    spool = open_spool(root / "W-1", segment_bytes=100_000)
+    spool = open_sealed(root / "W-1", segment_bytes=100_000)
     with Receiver(("127.0.0.1", 0), tmp_path / "received").start() as receiver:
         worker = start(workers, root, receiver.address[1])
         for kill in range(3):
@@ -380,7 +380,7 @@ def test_killed_worker_is_replaced(tmp_path: Path, root: Path, workers: list[Age
 
 def test_killed_receiver_gets_the_rest(tmp_path: Path, root: Path, workers: list[AgencyWorker]) -> None:
     """What a killed receiver had acknowledged is there, what it had not comes again, the file is whole."""
-    spool = open_spool(root / "W-1")
+    spool = open_sealed(root / "W-1")
     port = 0
     worker = None
     for _ in range(3):
@@ -403,7 +403,7 @@ def test_killed_receiver_gets_the_rest(tmp_path: Path, root: Path, workers: list
 
 def test_orphan_finishes_and_leaves(tmp_path: Path, root: Path, workers: list[AgencyWorker]) -> None:
     """Without its daemon the worker delivers what is spooled, then ends."""
-    spool = open_spool(root / "W-1")
+    spool = open_sealed(root / "W-1")
     append(spool, 10)
     with OddAgency() as agency:
         worker = start(workers, root, agency.port)
@@ -422,7 +422,7 @@ def test_orphan_finishes_and_leaves(tmp_path: Path, root: Path, workers: list[Ag
 
 def test_orphan_makes_way_for_a_new_worker(tmp_path: Path, root: Path, workers: list[AgencyWorker]) -> None:
     """While the agency is away the orphan stays; a new daemon's worker takes its place at once."""
-    spool = open_spool(root / "W-1")
+    spool = open_sealed(root / "W-1")
     append(spool, 10)
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port = probe.getsockname()[1]
@@ -450,7 +450,7 @@ def alive(pid: int) -> bool:
 
 def test_damaged_spool_is_told_to_the_agency(tmp_path: Path, root: Path, workers: list[AgencyWorker]) -> None:
     """A flipped bit costs its block and no other; the agency is told which numbers are gone."""
-    spool = open_spool(root / "W-1")
+    spool = open_sealed(root / "W-1")
     ends = []
     for _ in range(5):
         append(spool, 10)
@@ -471,7 +471,7 @@ def test_damaged_spool_is_told_to_the_agency(tmp_path: Path, root: Path, workers
 
 def test_power_loss_end_to_end(tmp_path: Path, root: Path, workers: list[AgencyWorker]) -> None:
     """The agency has blocks that the disk lost; after the reboot new data is neither dropped nor mixed up."""
-    spool = open_spool(root / "W-1")
+    spool = open_sealed(root / "W-1")
     append(spool, 10)
     on_disk = spool.totals.bytes
     with Receiver(("127.0.0.1", 0), tmp_path / "received").start() as receiver:
@@ -484,7 +484,7 @@ def test_power_loss_end_to_end(tmp_path: Path, root: Path, workers: list[AgencyW
         spool._close_files()  # the power fails: what was not flushed is gone, the cursor too
         os.truncate(next((root / "W-1").glob("*.seg")), on_disk)
         (root / "W-1" / "cursor").unlink()
-        again = open_spool(root / "W-1", boot_id=bytes(16))
+        again = open_sealed(root / "W-1", boot_id=bytes(16))
         append(again, 5)
         start(workers, root, receiver.address[1])
         wait_for(lambda: delivered(again), what="for delivery")
@@ -497,7 +497,7 @@ def test_power_loss_end_to_end(tmp_path: Path, root: Path, workers: list[AgencyW
 
 def test_large_blocks_and_quota_recovery(tmp_path: Path, root: Path, workers: list[AgencyWorker]) -> None:
     """Blocks of several MiB pass; when the agency confirms, a spool at its quota takes data again."""
-    spool = open_spool(root / "W-1", quota=32 * MIB, segment_bytes=4 * MIB)
+    spool = open_sealed(root / "W-1", quota=32 * MIB, segment_bytes=4 * MIB)
     refused = 0
     with Receiver(("127.0.0.1", 0), tmp_path / "received").start() as receiver:
         worker = start(workers, root, receiver.address[1])
@@ -516,11 +516,11 @@ _DAEMON = """
 import os, signal, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[3])
-from delivery_kit import Agency, append, open_spool, stream_config
+from delivery_kit import Agency, append, open_sealed, sealed_stream
 from lictl.delivery.supervisor import AgencyWorker
 root = Path(sys.argv[1])
-spool = open_spool(root / "W-1")
-worker = AgencyWorker(Agency("lea", "127.0.0.1", int(sys.argv[2])), root, [stream_config()])
+spool = open_sealed(root / "W-1")
+worker = AgencyWorker(Agency("lea", "127.0.0.1", int(sys.argv[2])), root, [sealed_stream()])
 worker.start()
 for _ in range(200):
     append(spool, 50)
@@ -543,7 +543,7 @@ def test_killed_daemon_loses_nothing(tmp_path: Path, root: Path) -> None:
         assert verdict.ok
         assert verdict.streams[0].records == 10_000
         assert (tmp_path / "received" / verdict.streams[0].file).read_bytes() == expected(10_000)
-    spool = open_spool(root / "W-1")
+    spool = open_sealed(root / "W-1")
     assert (spool.restarted, spool.next_sequence) == (None, 10_001)
     assert delivered(spool)
     spool.close()
