@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from typing import TYPE_CHECKING, Any
@@ -114,9 +115,9 @@ def test_drain(benchmark: Any, probe: Probe, mode: str, size: int) -> None:
 
 @pytest.mark.parametrize("size", [64, 512, 1500])
 def test_drain_to_spool(benchmark: Any, probe: Probe, folder: Path, mode: str, size: int) -> None:
-    """The data path of the daemon: drained, checked, numbered, encoded as pcapng, written to the spool."""
-    benchmark.group = "drain, mediation, spool"
-    spool = Spool.open(folder / "stream", quota_bytes=16 << 30, fsync="never")
+    """The data path of the daemon: drained, checked, numbered, encoded as pcapng, sealed into the spool."""
+    benchmark.group = "drain, mediation, sealed spool"
+    spool = Spool.open(folder / "stream", quota_bytes=16 << 30, fsync="never", key=os.urandom(32))
     info = StreamInfo(
         liid="BENCH1", case_id="CASE", mode=mode, operator="BENCH", element="bench", country="US", agency="agency",
         interfaces=lambda ifindex: f"if{ifindex}", options={},
