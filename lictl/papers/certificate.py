@@ -62,8 +62,18 @@ def certificate(record: InterceptRecord, rule: Rule, made_ns: int, size: page.Si
         made_ns: when it is made, UTC nanoseconds.
         size: of the sheet.
     """
-    form = FORMS[rule]
-    plain = to_json(record, form, made_ns)
+    return printed(to_json(record, FORMS[rule], made_ns), size)
+
+
+def printed(plain: dict[str, Any], size: page.Size = page.Size.A4) -> Certificate:
+    """The certificate of a JSON record as :func:`to_json` makes it.
+
+    Raises:
+        ValueError: it is no such record.
+    """
+    form = next((form for form in FORMS.values() if form.citation == plain.get("rule")), None)
+    if form is None or plain.get("schema") != SCHEMA:
+        raise ValueError("this is no certificate's record")
     text = canonical(plain)
     digest = hashlib.sha256(text).hexdigest()
     paper = page.Paper(f"{form.citation} {plain['order']['id']}".strip(), MARK, digest, list(_blocks(plain, form)))

@@ -152,6 +152,6 @@ class InterceptRecord:
     incident: Incident | None = None
     notes: tuple[str, ...] = ()
 
-    def with_incident(self, incident: Incident) -> InterceptRecord:
-        """The same interception, as one that was made without authorisation."""
-        return replace(self, incident=incident)
+    def with_note(self, note: str) -> InterceptRecord:
+        """The same interception, with one thing more that is not known."""
+        return replace(self, notes=(*self.notes, note))

@@ -16,7 +16,7 @@ from lictl.papers.orders import month_of
 from lictl.times import format_rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from lictl.papers.orders import OrderFacts
 
@@ -66,7 +66,7 @@ class Report:
 
 
 def counts(orders: Iterable[OrderFacts], first: str | None = None, last: str | None = None) -> Report:
-    """Orders, extensions and targets by authority and by the UTC month in which they were approved.
+    """Orders, extensions and amendments by authority and by the UTC month in which they were approved.
 
     Args:
         orders: any.
@@ -76,7 +76,6 @@ def counts(orders: Iterable[OrderFacts], first: str | None = None, last: str | N
     extensions: Counter[tuple[str, str]] = Counter()
     amendments: Counter[tuple[str, str]] = Counter()
     emergencies: Counter[tuple[str, str]] = Counter()
-    targets: Counter[tuple[str, str]] = Counter()
     counter = {"original": originals, "extension": extensions, "amendment": amendments}
     for order in orders:
         for granted in order.granted:
@@ -84,13 +83,12 @@ def counts(orders: Iterable[OrderFacts], first: str | None = None, last: str | N
             counter[granted.act][key] += 1
             if granted.act == "original":
                 emergencies[key] += order.emergency
-                targets[key] += order.targets
     keys = sorted(key for key in originals | extensions | amendments if _within(key[0], first, last))
     rows = [
-        (*key, originals[key], emergencies[key], extensions[key], amendments[key], targets[key])
+        (*key, originals[key], emergencies[key], extensions[key], amendments[key])
         for key in keys
     ]  # fmt: skip
-    heads = ("month", "authority", "orders", "emergencies", "extensions", "amendments", "targets")
+    heads = ("month", "authority", "orders", "emergencies", "extensions", "amendments")
     return Report("Orders by authority and month of approval (UTC)", heads, tuple(rows))
 
 
@@ -198,10 +196,6 @@ def as_json(report: Report) -> dict[str, object]:
     }
 
 
-def csv_rows(report: Report) -> Sequence[Sequence[Cell]]:
-    """Heads and rows; a text that a spreadsheet would take for a formula is led by an apostrophe."""
-    return [report.columns, *([_harmless(cell) for cell in row] for row in report.rows)]
-
-
-def _harmless(cell: Cell) -> Cell:
+def harmless(cell: Cell) -> Cell:
+    """A cell for CSV: a text that a spreadsheet would take for a formula is led by an apostrophe."""
     return f"'{cell}" if isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else cell

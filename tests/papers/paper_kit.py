@@ -69,9 +69,9 @@ def record(**changes: Any) -> InterceptRecord:
 
 def unauthorised() -> InterceptRecord:
     """An interception that no order covers."""
-    bare = InterceptRecord("EXAMPLE-ISP", "box-1", "US", identifiers=("ip:203.0.113.9",), mode="content",
-                           type="entry in the kernel's tables", enabled_ns=START)  # fmt: skip
-    return bare.with_incident(Incident("An entry was put into the pinned map from outside.", START + DAY, "reconcile"))
+    incident = Incident("An entry was put into the pinned map from outside.", START + DAY, "reconcile")
+    return InterceptRecord("EXAMPLE-ISP", "box-1", "US", identifiers=("ip:203.0.113.9",), mode="content",
+                           type="entry in the kernel's tables", enabled_ns=START, incident=incident)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
