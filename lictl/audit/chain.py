@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 FILE_BYTES: Final = 16 << 20
 """A file this long is followed by the next one."""
 LOCK: Final = "lock"
-DAEMON: Final[dict[str, Any]] = {"name": "daemon"}
+DAEMON: Final[dict[str, Any]] = {"name": "lictl"}
 """The actor of what nobody asked for: expiry, recovery, reconciliation."""
 
 _log = log.get("audit")

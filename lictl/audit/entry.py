@@ -47,7 +47,7 @@ class Entry:
         seq: its number, from 1 without gaps.
         time_ns: UTC nanoseconds.
         host: name of the machine.
-        actor: who: uid, name, login_uid, pid, role as far as they are known; {"name": "daemon"} for the daemon.
+        actor: who: uid, name, login_uid, pid, role as far as they are known; {"name": "lictl"} for lictl itself.
         action: what, such as "warrant.approve"; "done" and "failed" resolve an intent.
         subject: about what: a warrant's id, an agency; the intent's number in "done" and "failed".
         before: what was changed, None where nothing is.
