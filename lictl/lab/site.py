@@ -27,6 +27,23 @@ _HOUR_NS = 3_600_000_000_000
 BOTH_PORTS = ("--interface", f"{topology.ACCESS}=access", "--interface", f"{topology.CORE}=core")
 
 
+def stated(mode: str) -> tuple[str, ...]:
+    """What an order of that mode states beside court and signature: 18 USC 2518(4), or 18 USC 3123(b)(1)."""
+    both = ('offence = "distribution of narcotics, 21 USC 841"', 'subject = "unknown"')
+    line = "the internet access of a lab subscriber"
+    if mode != "content":
+        return *both, 'subscriber = "unknown"', f'attributes = "addressing and routing of {line}"'
+    return (
+        *both,
+        'predicate = "18 USC 2516(1)(e)"',
+        f'facilities = "{line}"',
+        'communications = "electronic communications about the offence"',
+        'authorised_agency = "Lab Agency"',
+        'authorised_by = "C. Example"',
+        "ends_at_first = false",
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Order:
     """What a warrant file says.
@@ -59,6 +76,7 @@ class Order:
             'signed_by = "Judge A. Example"',
             f'signed_at = "{format_rfc3339(parse_rfc3339(self.starts) - _HOUR_NS)}"',
             'presented_by = "Det. B. Example"',
+            *stated(self.mode),
             "",
             "[intercept]",
             f'case_id = "CASE-{self.liid}"',

@@ -1,80 +1,177 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The authorities that an order can rest on, read from the package's ``authorities.toml``."""
+"""The authorities that an order can rest on: the package's ``authorities.toml`` and what a site adds to it."""
 
 from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
+
+from lictl.warrants.entries import Entry, read_entries
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-NS: Final = 1_000_000_000
-_DAY_NS: Final = 86_400 * NS
-_UNITS: Final = {"hours": 3600 * NS, "days": _DAY_NS}
-_TENTH_DAY: Final = "start-or-tenth-day"
+    from lictl.warrants.terms import Term
+
+SHIPPED: Final = "shipped"
+"""`Authority.origin` of what comes with the package."""
+
 _US_CODE = re.compile(r"\bu\.?\s?s\.?\s?c(?:\.|ode|\b)", re.IGNORECASE)
 _SECTION = re.compile(r"(?<!\d)\d{4}(?!\d)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
+class Pattern:
+    """What the text of a key must match, and the words for one that does not."""
+
+    match: re.Pattern[str]
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Authority:
-    """One kind of authority.
+    """One kind of authority, or an instrument that is taken for one and never arms an intercept.
 
     Attributes:
         kind: how a warrant file names it.
         title: for people.
         citation: the statute or rule.
+        countries: ISO 3166-1 codes whose law it is; empty: any.
+        instrument: "interception", "stored-records" or "none".
+        instead: of what is no authority for an intercept: what to get instead.
         sections: sections of the US Code that its citation may name.
-        longest: its longest term in words; None: the order alone says.
-        longest_ns: the same in nanoseconds.
-        counts_from: "start", "start-or-tenth-day", or "" where there is no longest term.
+        term: its longest term; None for what never arms an intercept.
         modes: "content", "headers".
         requires: keys of [authority] that must be filled.
+        rules: key of `requires` -> where the law asks for it, if not in `citation`.
+        patterns: key -> what its text must match.
+        emergency: one person may arm it; it ends by itself unless an order is got.
+        becomes: of an emergency: the kind of the order to be applied for.
         source: where the term stands.
         checked: when that was read.
-        confirmed: False where it is shipped unconfirmed.
+        confirmed: False where it is shipped unconfirmed, or a site added it without its counsel's name.
+        origin: "shipped", or the site's file that added or changed it.
+        counsel: who confirmed the site's entry and when; empty: nobody.
     """
 
     kind: str
     title: str
     citation: str
+    countries: frozenset[str]
+    instrument: str
+    instead: str
     sections: frozenset[int]
-    longest: str | None
-    longest_ns: int | None
-    counts_from: str
+    term: Term | None
     modes: frozenset[str]
     requires: tuple[str, ...]
+    rules: Mapping[str, str]
+    patterns: Mapping[str, Pattern]
+    emergency: bool
+    becomes: str | None
     source: str
     checked: dt.date
     confirmed: bool
+    origin: str = SHIPPED
+    counsel: str = field(default="")
 
-    def latest_end(self, signed_ns: int | None, starts_ns: int) -> int | None:
-        """The last instant (UTC ns) at which a window that starts then may end; None: no longest term.
+    @property
+    def longest(self) -> str | None:
+        """Its longest term in words; None for what never arms an intercept."""
+        return self.term.text if self.term else None
+
+    @property
+    def longest_ns(self) -> int | None:
+        """The same in nanoseconds where it has a fixed length; None for terms of the calendar."""
+        return self.term.fixed_ns if self.term else None
+
+    @property
+    def counts_from(self) -> str:
+        """A key of `lictl.warrants.terms.COUNTS_FROM`; empty for what never arms an intercept."""
+        return self.term.counts_from if self.term else ""
+
+    @property
+    def arms(self) -> bool:
+        """False for stored-records instruments and duties: nothing is intercepted on them."""
+        return self.instrument == "interception"
+
+    def rule_of(self, key: str) -> str:
+        """Where the law asks for a key of [authority]."""
+        return self.rules.get(key, self.citation)
+
+    def latest_end(self, signed_ns: int | None, starts_ns: int, first_ns: int | None = None) -> int | None:
+        """The last instant (UTC ns) at which a window may end; None for what never arms an intercept.
 
         The 30 days of 18 USC 2518(5) begin with the first interception or on the tenth day after the order, whichever
-        is earlier; the start of the window stands for the first interception, which cannot be earlier.
+        is earlier; while there was none (`first_ns` None), the start of the window stands for the first interception,
+        which cannot be earlier.
+
+        Args:
+            signed_ns: when the order was signed, UTC nanoseconds.
+            starts_ns: start of the window.
+            first_ns: first interception.
         """
-        if self.longest_ns is None:
-            return None
-        begins = (
-            min(starts_ns, signed_ns + 10 * _DAY_NS)
-            if self.counts_from == _TENTH_DAY and signed_ns is not None
-            else starts_ns
-        )
-        return begins + self.longest_ns
+        return None if self.term is None else self.term.latest_end(signed_ns, starts_ns, first_ns)
 
 
 @cache
-def authorities() -> Mapping[str, Authority]:
-    """Every authority by its kind, in the order of the file."""
+def shipped() -> Mapping[str, Authority]:
+    """Every authority of the package by its kind, in the order of the file."""
     text = files("lictl.warrants").joinpath("authorities.toml").read_text("utf-8")
-    return {entry["kind"]: _authority(entry) for entry in tomllib.loads(text)["authority"]}
+    entries = read_entries(tomllib.loads(text), "authorities.toml")
+    return {entry.kind: build(entry, SHIPPED) for entry in entries}
+
+
+_current: ContextVar[Mapping[str, Authority] | None] = ContextVar("lictl_authorities", default=None)
+
+
+def authorities() -> Mapping[str, Authority]:
+    """Every authority in force by its kind: the package's, or those of the site within :func:`in_force`."""
+    return _current.get() or shipped()
+
+
+@contextmanager
+def in_force(kinds: Mapping[str, Authority]) -> Iterator[None]:
+    """Judges by these authorities: the package's with the site's own (`lictl.warrants.additions.load`)."""
+    token = _current.set(kinds)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def build(entry: Entry, origin: str) -> Authority:
+    """The authority of a complete entry."""
+    counsel = ""
+    if entry.counsel_confirmed_by and entry.counsel_confirmed_on:
+        counsel = f"{entry.counsel_confirmed_by}, {entry.counsel_confirmed_on.isoformat()}"
+    return Authority(
+        kind=entry.kind,
+        title=entry.title or "",
+        citation=entry.citation or "",
+        countries=frozenset(entry.countries or ()),
+        instrument=entry.instrument or "interception",
+        instead=entry.instead or "",
+        sections=frozenset(entry.sections or ()),
+        term=entry.term,
+        modes=frozenset(entry.modes or ()),
+        requires=tuple(entry.requires or ()),
+        rules=dict(entry.rules or {}),
+        patterns={key: Pattern(re.compile(each.match), each.words) for key, each in (entry.patterns or {}).items()},
+        emergency=bool(entry.emergency),
+        becomes=entry.becomes,
+        source=entry.source or "",
+        checked=entry.checked,  # type: ignore[arg-type]  # complete entries have it
+        confirmed=bool(entry.confirmed),
+        origin=origin,
+        counsel=counsel,
+    )
 
 
 def contradicts(kind: str, citation: str) -> str | None:
@@ -88,25 +185,3 @@ def contradicts(kind: str, citation: str) -> str | None:
     if cited & authorities()[kind].sections:
         return None
     return next((other.kind for other in authorities().values() if cited & other.sections), None)
-
-
-def _authority(entry: dict[str, Any]) -> Authority:
-    longest = entry.get("longest")
-    longest_ns = None
-    if longest is not None:
-        number, unit = longest.split()
-        longest_ns = int(number) * _UNITS[unit]
-    return Authority(
-        kind=entry["kind"],
-        title=entry["title"],
-        citation=entry["citation"],
-        sections=frozenset(entry["sections"]),
-        longest=longest,
-        longest_ns=longest_ns,
-        counts_from=entry["counts_from"] if longest else "",
-        modes=frozenset(entry["modes"]),
-        requires=tuple(entry["requires"]),
-        source=entry["source"],
-        checked=entry["checked"],
-        confirmed=entry["confirmed"],
-    )

@@ -143,7 +143,7 @@ def read_kind(value: Any) -> str:
     """A kind of authority that lictl knows."""
     kind = _string(value)
     if kind not in authorities():
-        fix = f"{did_you_mean(kind, authorities())}write one of {', '.join(authorities())}"
+        fix = f"{did_you_mean(kind, authorities())}`lictl profile show` lists those of this site"
         raise refusal(f"{shown(kind)} is no kind of authority", fix, unlawful=True)
     return kind
 

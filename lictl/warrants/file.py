@@ -15,13 +15,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from lictl.errors import UnavailableError
+from lictl.warrants.authorities import authorities, in_force
 from lictl.warrants.fields import did_you_mean, shown
 from lictl.warrants.law import check
 from lictl.warrants.problems import Problem, faulty
 from lictl.warrants.tables import AuthorityTable, DeliveryTable, InterceptTable, WarrantFile
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pydantic import BaseModel
+
+    from lictl.warrants.authorities import Authority
 
 MAX_BYTES: Final = 1 << 20
 """Largest warrant file."""
@@ -34,13 +39,14 @@ _FINE_TIME = re.compile(r"\b(signed_at|starts|ends)[ \t]*=[ \t]*[0-9T: t-]+\.[0-
 _NOTHING_ELSE: Final = f"a warrant file has the tables {', '.join(_TABLES)}"
 
 
-def load(source: Path | str, now_ns: int, name: str = "") -> WarrantFile:
+def load(source: Path | str, now_ns: int, name: str = "", kinds: Mapping[str, Authority] | None = None) -> WarrantFile:
     """The order that a file holds.
 
     Args:
         source: the file, or (a str) its text.
         now_ns: UTC nanoseconds, to judge what is past.
         name: how errors call the file; empty: its path, or "the warrant file".
+        kinds: the site's authorities (`lictl.warrants.additions.load`); None: the package's.
 
     Raises:
         WarrantFileError: (a UsageError) it is written wrongly; all its problems at once.
@@ -49,7 +55,11 @@ def load(source: Path | str, now_ns: int, name: str = "") -> WarrantFile:
     """
     name = name or (str(source) if isinstance(source, Path) else "the warrant file")
     text = _read(source, name) if isinstance(source, Path) else _bounded(source, name)
-    document = _toml(text, name)
+    with in_force(authorities() if kinds is None else kinds):
+        return _judge(_toml(text, name), text, now_ns, name)
+
+
+def _judge(document: dict[str, Any], text: str, now_ns: int, name: str) -> WarrantFile:
     broken: set[str] = set()
     problems = [
         Problem(shown(key)[1:-1], "is unknown", did_you_mean(key, _TABLES) + _NOTHING_ELSE)

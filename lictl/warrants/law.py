@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lictl.warrants.authorities import Authority, authorities, contradicts
-from lictl.warrants.fields import Mode, moment_text
+from lictl.warrants.fields import Mode, moment_text, shown
 from lictl.warrants.problems import Problem
 from lictl.warrants.tables import AuthorityTable
 
@@ -34,7 +34,9 @@ def check(
         now_ns: UTC nanoseconds.
     """
     rule = authorities().get(authority.get("kind", ""))
-    if rule is not None:
+    if rule is not None and not rule.arms:
+        yield _no_authority(rule)
+    elif rule is not None:
         yield from _authority(rule, authority, broken)
         yield from _allowed(rule, authority, intercept)
     yield from _signature(authority, intercept, now_ns)
@@ -48,21 +50,47 @@ def _a(title: str) -> str:
     return f"{'an' if title[0] in 'aeiou' else 'a'} {title}"
 
 
+def _no_authority(rule: Authority) -> Problem:
+    reach = "authorises nothing" if rule.instrument == "none" else "reaches stored records only"
+    what = f"{_a(rule.title)} ({rule.citation}) {reach}: it is no authority for an intercept"
+    return Problem("authority.kind", what, f"get {rule.instead}", unlawful=True)
+
+
 def _authority(rule: Authority, authority: Mapping[str, Any], broken: frozenset[str]) -> Iterator[Problem]:
     for key in rule.requires:
         if authority.get(key) is None and f"authority.{key}" not in broken:
-            example = AuthorityTable.model_fields[key].examples or [""]
             yield Problem(
                 f"authority.{key}",
-                f"is missing, and {_a(rule.title)} ({rule.citation}) states it",
-                f"write {key} = {example[0]} as the order has it",
+                f"is missing, and {_a(rule.title)} ({rule.rule_of(key)}) states it",
+                f"write {key} = {_example(rule, key)} as the order has it",
                 unlawful=True,
             )
-    citation = authority.get("citation")
+        text = authority.get(key)
+        pattern = rule.patterns.get(key)
+        if pattern is not None and isinstance(text, str) and not pattern.match.search(text):
+            fix = f"write the one of the order, such as {_example(rule, key)}, or another kind"
+            yield Problem(f"authority.{key}", f"{shown(text)} {pattern.words}", fix, unlawful=True)
+    yield from _citation(rule, authority.get("citation"))
+
+
+def _example(rule: Authority, key: str) -> str:
+    if key == "citation":
+        return f'"{rule.citation}"'
+    return str((AuthorityTable.model_fields[key].examples or [""])[0])
+
+
+def _citation(rule: Authority, citation: str | None) -> Iterator[Problem]:
     named = contradicts(rule.kind, citation) if citation else None
-    if named is not None:
+    if named is None or citation is None:
+        return
+    other = authorities()[named]
+    what = f"{shown(citation)} is not the law of {_a(rule.title)}"
+    if other.arms:
         fix = f'write kind = "{named}", or the citation of the order ({rule.citation})'
-        yield Problem("authority.citation", f"{citation!r} is not the law of {_a(rule.title)}", fix, unlawful=True)
+    else:
+        what += f", but of {_a(other.title)}, which is no authority for an intercept"
+        fix = f"get {other.instead}"
+    yield Problem("authority.citation", what, fix, unlawful=True)
 
 
 def _allowed(rule: Authority, authority: Mapping[str, Any], intercept: Mapping[str, Any]) -> Iterator[Problem]:
@@ -83,9 +111,16 @@ def _allowed(rule: Authority, authority: Mapping[str, Any], intercept: Mapping[s
         yield Problem(
             "intercept.ends",
             f"{_a(rule.title)} lasts at most {rule.longest} ({rule.source}), here until {moment_text(latest)}",
-            f"write ends = {moment_text(latest)} or earlier, and get an extension for more",
+            _shorter(rule, latest),
             unlawful=True,
         )
+
+
+def _shorter(rule: Authority, latest_ns: int) -> str:
+    more = "an extension"
+    if rule.becomes is not None:
+        more = f'{_a(authorities()[rule.becomes].title)} (kind = "{rule.becomes}")'
+    return f"write ends = {moment_text(latest_ns)} or earlier, and get {more} for more"
 
 
 def _signature(authority: Mapping[str, Any], intercept: Mapping[str, Any], now_ns: int) -> Iterator[Problem]:

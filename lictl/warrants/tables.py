@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator
 
@@ -35,6 +35,34 @@ class AuthorityTable(_Table):
     signed_by: Text | None = Field(None, description="person who signed", examples=['"Judge R. Roe"'])
     signed_at: Moment | None = Field(None, description="time of signing", examples=["2026-03-01T12:00:00Z"])
     presented_by: Text | None = Field(None, description="officer who presented it", examples=['"Agent J. Doe"'])
+    offence: Text | None = Field(None, description="offence", examples=['"distribution of narcotics, 21 USC 841"'])
+    predicate: Text | None = Field(None, description="paragraph of 18 USC 2516", examples=['"18 USC 2516(1)(e)"'])
+    subject: Text | None = Field(None, description="person of interest, or unknown", examples=['"unknown"'])
+    subscriber: Text | None = Field(None, description="who holds the line, or unknown", examples=['"unknown"'])
+    facilities: Text | None = Field(
+        None, description="facilities or place", examples=['"internet access of account 4711, 1 Example St"']
+    )
+    communications: Text | None = Field(
+        None, description="type of communication sought", examples=['"e-mail and messages about the offence"']
+    )
+    attributes: Text | None = Field(
+        None, description="attributes of the communications", examples=['"addressing and routing of account 4711"']
+    )
+    authorised_agency: Text | None = Field(None, description="agency that may intercept", examples=['"DEA"'])
+    authorised_by: Text | None = Field(
+        None, description="who authorised the application", examples=['"Deputy Assistant AG M. Major"']
+    )
+    ends_at_first: Flag | None = Field(None, description="whether it ends with the first capture", examples=["false"])
+    designated_by: Text | None = Field(
+        None, description="who specially designated the officer", examples=['"the Attorney General"']
+    )
+    grounds: Text | None = Field(
+        None, description="grounds of the emergency or authorisation", examples=['"immediate danger of death"']
+    )
+
+
+SEALED_KEYS: Final = frozenset({"subject", "subscriber", "facilities", "communications", "attributes"})
+"""Keys of [authority] that can name a person or a line: sealed wherever they are kept."""
 
 
 class InterceptTable(_Table):
@@ -77,4 +105,4 @@ class WarrantFile(_Table):
     text: Annotated[str, PlainValidator(_own_text)] = Field(repr=False)
 
 
-__all__ = ["AuthorityTable", "DeliveryTable", "InterceptTable", "Mode", "WarrantFile"]
+__all__ = ["SEALED_KEYS", "AuthorityTable", "DeliveryTable", "InterceptTable", "Mode", "WarrantFile"]

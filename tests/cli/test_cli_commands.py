@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from lictl.cli.app import app
 from lictl.collection.receiver import Receiver
 from lictl.errors import BY_EXIT_CODE
+from lictl.lab.site import stated
 from lictl.version import __version__
 
 RUNNER = CliRunner()
@@ -59,6 +60,7 @@ def warrant_file(folder: Path, **change: str) -> Path:
         "targets": f'["ip:{TARGET}"]',
     }  # fmt: skip
     lines = ["[authority]", *(f"{k} = {change.get(k, v)}" for k, v in values.items())]
+    lines += stated("content" if "title-iii" in change.get("kind", values["kind"]) else "headers")
     lines += ["[intercept]", *(f"{k} = {change.get(k, v)}" for k, v in intercept.items())]
     lines += ["[[delivery]]", f"agency = {change.get('agency', chr(34) + 'sheriff' + chr(34))}"]
     path = folder / "order.toml"

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lictl.home import Home
 from lictl.lab import namespace
+from lictl.lab.site import stated
 from lictl.service import bpffs
 from lictl.service.client import Client
 from lictl.service.site import Site, make_site
@@ -69,6 +70,7 @@ def order(liid: str, *, mode: str = "content", starts: float = -3600, ends: floa
         'signed_by = "Judge A. Example"',
         f"signed_at = {when(min(starts, 0) - 60)}",
         'presented_by = "Det. B. Example"',
+        *stated(mode),
         "[intercept]",
         f'case_id = "CASE-{liid}"',
         f'liid = "{liid}"',

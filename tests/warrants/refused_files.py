@@ -5,7 +5,11 @@
 from __future__ import annotations
 
 PEN = {"authority.kind": '"pen-trap"', "authority.citation": '"18 USC 3123"', "intercept.mode": '"headers"'}
-KINDS = "title-iii, title-iii-emergency, pen-trap, pen-trap-emergency, fisa-1805, fisa-1842, consent, national-warrant"
+KEYS = (
+    "kind, citation, court, docket, signed_by, signed_at, presented_by, offence, predicate, subject, subscriber, "
+    "facilities, communications, attributes, authorised_agency, authorised_by, ends_at_first, designated_by, grounds"
+)
+KINDS_FIX = "`lictl profile show` lists those of this site"
 T3 = "a Title III wiretap order (18 USC 2518)"
 PR = "a pen register or trap and trace order (18 USC 3123)"
 NAME_FIX = "write 1 to 64 of A-Z a-z 0-9 . _ - and begin with a letter, digit or _"
@@ -33,7 +37,7 @@ REFUSED: dict[str, tuple[dict[str, str | None], str, list[str], bool]] = {
         [
             "x: is unknown; a warrant file has the tables authority, intercept, delivery",
             "authority.citation: is missing, and a consent of a party (18 USC 2511(2)(c), 3121(b)(3)) states it; "
-            'write citation = "18 USC 2518" as the order has it',
+            'write citation = "18 USC 2511(2)(c), 3121(b)(3)" as the order has it',
             "authority.signed_by: is missing, and a consent of a party (18 USC 2511(2)(c), 3121(b)(3)) states it; "
             'write signed_by = "Judge R. Roe" as the order has it',
             "authority.signed_at: is missing, and a consent of a party (18 USC 2511(2)(c), 3121(b)(3)) states it; "
@@ -74,7 +78,7 @@ REFUSED: dict[str, tuple[dict[str, str | None], str, list[str], bool]] = {
         {"authority.zzz": "1"},
         "",
         [
-            "authority.zzz: is unknown; known are kind, citation, court, docket, signed_by, signed_at, presented_by",
+            f"authority.zzz: is unknown; known are {KEYS}",
         ],
         False,
     ),
@@ -87,7 +91,7 @@ REFUSED: dict[str, tuple[dict[str, str | None], str, list[str], bool]] = {
     "unknown kind": (
         {"authority.kind": '"title-3"'},
         "",
-        [f"authority.kind: 'title-3' is no kind of authority; did you mean title-iii? write one of {KINDS}"],
+        [f"authority.kind: 'title-3' is no kind of authority; did you mean title-iii? {KINDS_FIX}"],
         True,
     ),
     "no kind": (
@@ -166,13 +170,16 @@ REFUSED: dict[str, tuple[dict[str, str | None], str, list[str], bool]] = {
         {
             "authority.kind": '"pen-trap-emergency"',
             "authority.citation": '"18 USC 3125"',
+            "authority.designated_by": '"the Attorney General"',
+            "authority.grounds": '"immediate danger of death"',
             "intercept.mode": '"headers"',
             "intercept.ends": "2026-03-04T01:00:00Z",
         },
         "",
         [
             "intercept.ends: an emergency pen register or trap and trace lasts at most 48 hours (18 USC 3125(a), (b)), "
-            "here until 2026-03-04T00:00:00Z; write ends = 2026-03-04T00:00:00Z or earlier, and get an extension for more"
+            "here until 2026-03-04T00:00:00Z; write ends = 2026-03-04T00:00:00Z or earlier, and get "
+            'a pen register or trap and trace order (kind = "pen-trap") for more',
         ],
         True,
     ),
@@ -478,18 +485,18 @@ REFUSED: dict[str, tuple[dict[str, str | None], str, list[str], bool]] = {
         ["delivery[3]: sheriff receives this already by delivery 1; name each agency once, or another format"],
         False,
     ),
-    "not TOML": ({}, "= 3\n", ["is not TOML: Invalid statement (at line 18, column 1); correct it there"], False),
+    "not TOML": ({}, "= 3\n", ["is not TOML: Invalid statement (at line 28, column 1); correct it there"], False),
     "key twice": (
         {},
         'agency = "fbi"\n',
-        ["is not TOML: Cannot overwrite a value (at line 18, column 15); correct it there"],
+        ["is not TOML: Cannot overwrite a value (at line 28, column 15); correct it there"],
         False,
     ),
     "leap second": (
         {"intercept.ends": "2026-03-30T23:59:60Z"},
         "",
         [
-            "is not TOML: Expected newline or end of document after a statement (at line 14, column 18); correct it there"
+            "is not TOML: Expected newline or end of document after a statement (at line 24, column 18); correct it there"
         ],
         False,
     ),

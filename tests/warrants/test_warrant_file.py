@@ -90,8 +90,9 @@ YEAR = "2027-03-02T00:00:00Z"
         {"authority.kind": '"national-warrant"', "authority.citation": '"§ 100a StPO"', "intercept.ends": YEAR},
         {"authority.citation": '"N.Y. CPL 700.15"'},
         {"authority.citation": '"18 U.S.C. 2516, 2518 and 3123"'},
-        {"authority.kind": '"title-iii-emergency"', "authority.docket": None, "intercept.ends": "2026-03-04T00:00:00Z"},
-        PEN | {"authority.kind": '"fisa-1842"', "authority.citation": '"50 USC 1842"', "intercept.ends": YEAR},
+        {"authority.kind": '"title-iii-emergency"', "authority.docket": None, "intercept.ends": "2026-03-04T00:00:00Z",
+         "authority.designated_by": '"the Attorney General"', "authority.grounds": '"danger of death"'},
+        PEN | {"authority.kind": '"fisa-1842-non-us"', "authority.citation": '"50 USC 1842"', "intercept.ends": YEAR},
         {"authority.kind": '"fisa-1805"', "authority.citation": '"50 USC 1805"'},
     ],
 )  # fmt: skip
