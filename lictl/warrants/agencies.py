@@ -15,7 +15,7 @@ from lictl.errors import RefusedError, UnavailableError, UsageError
 from lictl.warrants.fields import did_you_mean, read_name, shown
 from lictl.warrants.records import Agency
 from lictl.warrants.schema import agencies, deliveries, warrants
-from lictl.warrants.states import State
+from lictl.warrants.states import OPEN
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -111,7 +111,7 @@ def remove(connection: Connection, name: str) -> None:
     query = (
         select(warrants.c.number)
         .join(deliveries, deliveries.c.warrant == warrants.c.number)
-        .where(deliveries.c.agency == name, warrants.c.state == State.ACTIVE)
+        .where(deliveries.c.agency == name, warrants.c.state.in_(OPEN))
         .order_by(warrants.c.number)
     )
     numbers = connection.execute(query).scalars().all()

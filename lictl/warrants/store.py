@@ -1,56 +1,81 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The store: agencies and orders. Each method is one transaction, whole or not at all."""
+"""The store: agencies and orders. Each method is one transaction, whole or not at all.
+
+Who may do an act by its role is judged where the act comes in (`lictl.people`); that two people are needed is judged
+here as well, and once more by the database.
+"""
 
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
-from lictl.errors import RefusedError, UnavailableError, UsageError
-from lictl.targets import layout
-from lictl.targets.grammar import parse
-from lictl.targets.kinds import Target, access_only
-from lictl.times import format_rfc3339
-from lictl.warrants import agencies, slots
-from lictl.warrants.database import Database
-from lictl.warrants.fields import shown
-from lictl.warrants.records import Agency, Delivery, Warrant, to_armed
-from lictl.warrants.schema import deliveries, warrants
-from lictl.warrants.states import OVER, State, move
+from lictl.errors import RefusedError
+from lictl.warrants import agencies, approval, lifecycle, slots
+from lictl.warrants.approval import write_instrument
+from lictl.warrants.database import Database, Place
+from lictl.warrants.instruments import check_file
+from lictl.warrants.names import number_of, number_of_id
+from lictl.warrants.opening import prepare
+from lictl.warrants.records import Agency, Delivery, Instrument, Overview, Warrant, to_armed
+from lictl.warrants.rows import overviews
+from lictl.warrants.schema import audit_head, meta, warrants
+from lictl.warrants.states import LIVE, OVER, Act, State, move
+from lictl.warrants.who import Who
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Collection, Mapping
+    from contextlib import AbstractContextManager
 
-    from sqlalchemy import Connection
+    from sqlalchemy import ColumnElement, Connection
 
-    from lictl.warrants.tables import InterceptTable, WarrantFile
+    from lictl.keys.sealer import Sealer
+    from lictl.warrants.tables import WarrantFile
 
-__all__ = ["Agency", "Delivery", "Store", "Warrant", "to_armed"]
+__all__ = ["Agency", "Delivery", "Instrument", "Overview", "Store", "Warrant", "Who", "to_armed"]
 
 Warrants: TypeAlias = list[Warrant]
-
-_ID = re.compile(r"W-([1-9][0-9]{0,17})", re.ASCII)
+Overviews: TypeAlias = list[Overview]
 
 
 class Store:
-    """Agencies and orders of one home; safe for several threads and processes."""
+    """Agencies and orders of one home; safe for several threads and processes.
 
-    def __init__(self, database: Database) -> None:
+    Where an order is meant by `name`, that is its id or its LIID; UnavailableError where there is none, UsageError
+    where it could be several. An act that the table of `lictl.warrants.states` does not have is a RefusedError.
+    """
+
+    def __init__(self, database: Database, sealer: Sealer | None = None) -> None:
         self._database = database
-        self._targets: dict[int, tuple[Target, ...]] = {}  # by number; an order's targets never change
+        self._vault, self._reader = prepare(database, sealer)
 
     @classmethod
-    def open(cls, path: Path) -> Store:
-        """Opens the store, or makes it; errors as of :class:`lictl.warrants.database.Database`."""
-        return cls(Database(path))
+    def open(cls, place: Place, sealer: Sealer | None = None) -> Store:
+        """Opens the store, or makes it; an older version is brought up to date.
+
+        Args:
+            place: its SQLite file, or the URL of a PostgreSQL database.
+            sealer: of the site; None: of the home in whose folder the file lies.
+
+        Raises:
+            UnavailableError: it is not there, or a newer lictl made it.
+            MachineError: no permission, disk full.
+            IntegrityError: it is no store, or another site's key sealed it.
+        """
+        database = Database(place)
+        try:
+            return cls(database, sealer)
+        except BaseException:
+            database.close()
+            raise
 
     def close(self) -> None:
         """Closes it."""
         self._database.close()
+
+    # ---- agencies
 
     def add_agency(self, agency: Agency) -> None:
         """Adds an agency; UsageError where it cannot be or is there already."""
@@ -73,94 +98,189 @@ class Store:
         with self._database.write() as connection:
             agencies.remove(connection, name)
 
-    def add_warrant(self, file: WarrantFile, now_ns: int) -> Warrant:
-        """Puts an order into force and gives it a slot.
+    # ---- acts, in the order of a life
+
+    def draft(self, file: WarrantFile, who: Who, now_ns: int, *, emergency: bool = False) -> Warrant:
+        """Writes an order down. It has no slot, and nothing of it can be armed.
 
         Raises:
             UnavailableError: an agency is not known.
-            RefusedError: the order is past its end; its LIID is in use at that agency; no slot is free.
+            RefusedError: the order is past its end; its authority is none for an emergency.
         """
-        order = file.intercept
-        if order.ends <= now_ns:
-            raise RefusedError(f"The order ended at {format_rfc3339(order.ends)}.", "Get an extension.")
         with self._database.write() as connection:
-            for delivery in file.delivery:
-                agencies.one(connection, delivery.agency)
-            _refuse_second_liid(connection, file, now_ns)
-            slot, generation = slots.take(connection)
-            result = connection.execute(insert(warrants).values(_columns(file, slot, generation, now_ns)))
-            number = int(result.inserted_primary_key[0])  # type: ignore[index]
-            slots.hold(connection, slot, number)
-            connection.execute(
-                insert(deliveries),
-                [
-                    {"warrant": number, "position": position, "agency": delivery.agency, "format": delivery.format}
-                    for position, delivery in enumerate(file.delivery)
-                ],
-            )
-            return self._load(connection, [number])[0]
+            number = lifecycle.draft(connection, self._vault, file, who, now_ns, emergency=emergency)
+            return self._reader.one(connection, number)
 
-    def get(self, name: str) -> Warrant:
-        """One order by its id or its LIID; where several have the LIID, the one in force.
+    def submit(self, name: str, who: Who, now_ns: int) -> Warrant:
+        """Asks for the approval of the order, or of its extension or amendment that is drafted."""
+        with self._database.write() as connection:
+            return self._after(connection, name, lambda number: approval.submit(connection, number, who, now_ns))
+
+    def reject(self, name: str, reason: str) -> Warrant:
+        """Sends what was submitted back to be drafted, with the reason."""
+        with self._database.write() as connection:
+            return self._after(
+                connection, name, lambda number: approval.reject(connection, self._vault, number, reason)
+            )
+
+    def approve(
+        self, name: str, who: Who, now_ns: int, reason: str | None = None, confirm_shared: bool = False
+    ) -> Warrant:
+        """Gives what was submitted its effect: a slot to the order, time to the extension, targets to the amendment.
+
+        Args:
+            name: of the order.
+            who: another person than who submitted it, but under an emergency authority.
+            now_ns: UTC nanoseconds.
+            reason: why in spite of a warning; kept sealed.
+            confirm_shared: targets that others share were confirmed.
 
         Raises:
-            UnavailableError: there is none.
-            UsageError: the name could mean several orders.
+            RefusedError: one person did both; it is past its end; its LIID is in use at that agency; no slot is free.
+            UnavailableError: an agency is not there any more.
         """
-        with self._database.read() as connection:
-            return self._load(connection, [_number(connection, name)])[0]
+        with self._database.write() as connection:
+            return self._after(
+                connection,
+                name,
+                lambda number: approval.approve(
+                    connection, self._vault, number, who, now_ns, reason=reason, confirm_shared=confirm_shared
+                ),
+            )
 
-    def list(self) -> Warrants:
-        """All orders, oldest first."""
-        with self._database.read() as connection:
-            return self._load(connection)
+    def armed(self, name: str, now_ns: int) -> Warrant:
+        """The daemon has put an approved order into the kernel; again does nothing."""
+        with self._database.write() as connection:
+            return self._after(connection, name, lambda number: lifecycle.armed(connection, number, now_ns))
 
-    def live(self, now_ns: int) -> Warrants:
-        """Orders to be armed: in force and not past their end; also those that start later, with their window."""
-        return [warrant for warrant in self._in_state(State.ACTIVE) if warrant.ends_ns > now_ns]
+    def took(self, name: str, first_ns: int) -> Warrant:
+        """Notes when the first packet of an order was taken; the window may become shorter, never longer."""
+        with self._database.write() as connection:
+            return self._after(connection, name, lambda number: lifecycle.took(connection, number, first_ns))
 
-    def unreleased(self) -> Warrants:
-        """Orders that are over and still hold their slot: the daemon removes their target entries, then releases."""
-        with self._database.read() as connection:
-            query = select(warrants.c.number).where(~warrants.c.released, warrants.c.state.in_(OVER))
-            return self._load(connection, connection.execute(query).scalars().all())
+    def extend(self, name: str, file: WarrantFile, who: Who, now_ns: int) -> Warrant:
+        """Writes an extension down; it changes nothing before `submit` and `approve`.
+
+        Raises:
+            UsageError: it is about something else than the order.
+            RefusedError: it leaves a gap, or ends no later; its authority cannot follow; another one waits.
+        """
+        return self._further(name, file, Act.EXTEND, "extension", who, now_ns)
+
+    def amend(self, name: str, file: WarrantFile, who: Who, now_ns: int) -> Warrant:
+        """Writes an amendment down, which names all targets that the order shall have; else as `extend`."""
+        return self._further(name, file, Act.AMEND, "amendment", who, now_ns)
+
+    def withdraw(self, name: str) -> Warrant:
+        """Drops an extension or amendment that was not approved."""
+        with self._database.write() as connection:
+            return self._after(connection, name, lambda number: approval.withdraw(connection, number))
+
+    def suspend(self, name: str) -> Warrant:
+        """Takes an order out of force for now; it keeps its slot."""
+        with self._database.write() as connection:
+            return self._after(connection, name, lambda number: lifecycle.suspend(connection, number))
+
+    def resume(self, name: str, who: Who, now_ns: int) -> Warrant:
+        """Lets a suspended order go on: approved, to be armed. Not by the person who submitted it."""
+        with self._database.write() as connection:
+            return self._after(connection, name, lambda number: approval.resume(connection, number, who, now_ns))
 
     def revoke(self, name: str, now_ns: int) -> Warrant:
-        """Ends an order now.
+        """Ends an order now."""
+        with self._database.write() as connection:
+            return self._after(connection, name, lambda number: lifecycle.revoke(connection, number, now_ns))
 
-        Raises:
-            UnavailableError, UsageError: as of :meth:`get`.
-            RefusedError: it is over already.
+    def expire(self, now_ns: int, trusted: bool = True) -> Warrants:
+        """Ends every order whose window is over; returns those that it ended.
+
+        Args:
+            now_ns: UTC nanoseconds.
+            trusted: False while the clock may be wrong: nothing is ended for good. `live` leaves out what seems to be
+                over, and has it again when the clock was put right.
         """
+        if not trusted:
+            return []
         with self._database.write() as connection:
-            number = _number(connection, name)
-            ends = connection.execute(select(warrants.c.ends_ns).where(warrants.c.number == number)).scalar_one()
-            _end(connection, number, State.REVOKED, now_ns, min(ends, now_ns))
-            return self._load(connection, [number])[0]
-
-    def expire(self, now_ns: int) -> Warrants:
-        """Ends every order whose window is over; returns those that it ended."""
-        with self._database.write() as connection:
-            query = select(warrants.c.number).where(warrants.c.state == State.ACTIVE, warrants.c.ends_ns <= now_ns)
-            numbers = connection.execute(query).scalars().all()
-            for number in numbers:
-                _end(connection, number, State.EXPIRED, now_ns)
-            return self._load(connection, numbers)
+            return self._reader.read(connection, lifecycle.expire(connection, now_ns))
 
     def release_slot(self, warrant_id: str) -> None:
         """Gives back the slot of an order that is over, once none of its target entries is left; again does nothing.
 
         Raises:
             UnavailableError: there is no such order.
-            RefusedError: the order is in force.
+            RefusedError: the order is not over.
         """
         with self._database.write() as connection:
-            number = _number_of_id(connection, warrant_id)
+            number = number_of_id(connection, warrant_id)
             state = connection.execute(select(warrants.c.state).where(warrants.c.number == number)).scalar_one()
             if state not in OVER:
                 raise RefusedError(f"Order {warrant_id} is {state} and keeps its slot.", "Revoke it first.")
             slots.give_back(connection, number)
             connection.execute(update(warrants).where(warrants.c.number == number).values(released=True))
+
+    def close_order(self, name: str, now_ns: int, summary: Mapping[str, Any]) -> Warrant:
+        """Seals an order that is over and delivered, with its final counts, manifest and hashes.
+
+        Raises:
+            RefusedError: it is not over, or its slot was not given back.
+        """
+        with self._database.write() as connection:
+            return self._after(connection, name, lambda number: lifecycle.close(connection, number, now_ns, summary))
+
+    def destroy_key(self, name: str, now_ns: int) -> Warrant:
+        """Makes all that names the subject of a closed order unreadable for good."""
+        with self._database.write() as connection:
+            done = self._after(
+                connection, name, lambda number: lifecycle.destroy_key(connection, self._vault, number, now_ns)
+            )
+        self._reader.forget()
+        return done
+
+    # ---- questions
+
+    def get(self, name: str) -> Warrant:
+        """One order; of several with a LIID, the one that is not over."""
+        with self._database.read() as connection:
+            return self._reader.one(connection, number_of(connection, name))
+
+    def list(self, states: Collection[State] | None = None) -> Warrants:
+        """Orders, oldest first: all, or those in some states. Unseals each; see `overview`."""
+        if states is not None:
+            return self._where(warrants.c.state.in_(states))
+        with self._database.read() as connection:
+            return self._reader.read(connection)
+
+    def overview(self, states: Collection[State] | None = None) -> Overviews:
+        """As `list`, without anything that names a subject."""
+        query = select(warrants)
+        with self._database.read() as connection:
+            return overviews(connection, query if states is None else query.where(warrants.c.state.in_(states)))
+
+    def live(self, now_ns: int) -> Warrants:
+        """Orders to be armed: approved and not past their end; also those that start later, with their window."""
+        return self._where(warrants.c.state.in_(LIVE), warrants.c.ends_ns > now_ns)
+
+    def unfinished(self) -> Warrants:
+        """Orders that hold a slot: approved and not over, or over and not delivered."""
+        return self._where(~warrants.c.released, warrants.c.slot.is_not(None))
+
+    def unreleased(self) -> Warrants:
+        """Of those, the ones that are over: the daemon removes their target entries, then releases."""
+        return self._where(~warrants.c.released, warrants.c.slot.is_not(None), warrants.c.state.in_(OVER))
+
+    def warrant_key(self, name: str) -> bytes:
+        """The order's own key, 32 bytes, to derive others from (`lictl.keys.sealer.derive`).
+
+        Raises:
+            RefusedError: it was destroyed.
+        """
+        with self._database.read() as connection:
+            number = number_of(connection, name)
+            uuid = connection.execute(select(warrants.c.uuid).where(warrants.c.number == number)).scalar_one()
+            return self._vault.key(connection, number, uuid)
+
+    # ---- notes of the daemon and the audit chain
 
     def set_base(self, warrant_id: str, incarnation: int, base: Mapping[str, Any]) -> None:
         """Records to which kernel tables the order's counters belong now, and what it had counted before them.
@@ -169,138 +289,62 @@ class Store:
             UnavailableError: there is no such order.
         """
         with self._database.write() as connection:
-            number = _number_of_id(connection, warrant_id)
+            number = number_of_id(connection, warrant_id)
             values = {"incarnation": str(incarnation), "base": json.dumps(dict(base))}
             connection.execute(update(warrants).where(warrants.c.number == number).values(values))
 
-    def _in_state(self, state: State) -> Warrants:
+    def note(self, key: str) -> str | None:
+        """A note that was kept; None: there is none."""
         with self._database.read() as connection:
-            query = select(warrants.c.number).where(warrants.c.state == state)
-            return self._load(connection, connection.execute(query).scalars().all())
+            return connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar()
 
-    def _load(self, connection: Connection, numbers: Iterable[int] | None = None) -> Warrants:
-        """Orders by number, all where `numbers` is None; oldest first."""
-        wanted = None if numbers is None else set(numbers)
-        query, receivers = select(warrants).order_by(warrants.c.number), select(deliveries)
-        if wanted is not None and len(wanted) <= 500:
-            query = query.where(warrants.c.number.in_(wanted))
-            receivers = receivers.where(deliveries.c.warrant.in_(wanted))
-        received: dict[int, list[Delivery]] = {}
-        for row in connection.execute(receivers.order_by(deliveries.c.warrant, deliveries.c.position)):
-            received.setdefault(row.warrant, []).append(Delivery(row.agency, row.format))
-        return [
-            self._warrant(row, tuple(received[row.number]))
-            for row in connection.execute(query)
-            if wanted is None or row.number in wanted
-        ]
+    def keep_note(self, key: str, value: str) -> None:
+        """Keeps a note under a key, such as the last time that could be trusted."""
+        with self._database.write() as connection:
+            connection.execute(delete(meta).where(meta.c.key == key))
+            connection.execute(insert(meta).values(key=key, value=value))
 
-    def _warrant(self, row: Any, receivers: tuple[Delivery, ...]) -> Warrant:
-        targets = self._targets.get(row.number)
-        if targets is None:
-            targets = self._targets[row.number] = tuple(parse(text) for text in json.loads(row.targets))
-        return Warrant(
-            id=f"W-{row.number}",
-            liid=row.liid,
-            case_id=row.case_id,
-            mode=row.mode,
-            state=row.state,
-            starts_ns=row.starts_ns,
-            ends_ns=row.ends_ns,
-            slot=row.slot,
-            generation=row.generation,
-            flags=row.flags,
-            targets=targets,
-            deliveries=receivers,
-            authority=json.loads(row.authority),
-            added_ns=row.added_ns,
-            ended_ns=row.ended_ns,
-            released=row.released,
-            incarnation=None if row.incarnation is None else int(row.incarnation),
-            base=json.loads(row.base),
-            text=row.text,
-        )
+    def audit_head(self) -> tuple[int, str] | None:
+        """Sequence and hash of the audit chain's last entry that was anchored here."""
+        with self._database.read() as connection:
+            row = connection.execute(select(audit_head)).one_or_none()
+            return None if row is None else (row.seq, row.hash)
 
+    def set_audit_head(self, seq: int, hash_: str, now_ns: int) -> None:
+        """Anchors the head of the audit chain."""
+        with self._database.write() as connection:
+            connection.execute(delete(audit_head))
+            connection.execute(insert(audit_head).values(id=1, seq=seq, hash=hash_, time_ns=now_ns))
 
-def slot_flags(order: InterceptTable) -> int:
-    """SLOT_* bits that an order's file asks for."""
-    return (
-        (layout.SLOT_ACCESS_ONLY if access_only(order.targets) else 0)
-        | (layout.SLOT_NO_PORTS if order.ports is False else 0)
-        | (layout.SLOT_NO_LENGTH if order.length is False else 0)
-    )
+    def hold(self) -> AbstractContextManager[None]:
+        """While the context lasts no other daemon can hold this database; RefusedError where one does."""
+        return self._database.kind.hold()
 
+    # ---- inside
 
-def _columns(file: WarrantFile, slot: int, generation: int, now_ns: int) -> dict[str, Any]:
-    order = file.intercept
-    return {
-        "liid": order.liid,
-        "case_id": order.case_id,
-        "mode": order.mode.value,
-        "state": State.ACTIVE.value,
-        "starts_ns": order.starts,
-        "ends_ns": order.ends,
-        "slot": slot,
-        "generation": generation,
-        "flags": slot_flags(order),
-        "targets": json.dumps([str(target) for target in order.targets]),
-        "authority": json.dumps(file.authority.model_dump()),
-        "added_ns": now_ns,
-        "ended_ns": None,
-        "released": False,
-        "incarnation": None,
-        "base": "{}",
-        "text": file.text,
-    }
+    def _after(self, connection: Connection, name: str, act: Callable[[int], None]) -> Warrant:
+        number = number_of(connection, name)
+        act(number)
+        return self._reader.one(connection, number)
 
+    def _further(self, name: str, file: WarrantFile, act: Act, word: str, who: Who, now_ns: int) -> Warrant:
+        with self._database.write() as connection:
+            number = number_of(connection, name)
+            order = self._reader.one(connection, number)
+            move(order.id, State(order.state), act)
+            check_file(order, file, word)
+            write_instrument(connection, self._vault, number, file, word, who, now_ns)
+            return self._reader.one(connection, number)
 
-def _refuse_second_liid(connection: Connection, file: WarrantFile, now_ns: int) -> None:
-    """An agency tells orders apart by their LIID, so it can hold one live order of each."""
-    query = (
-        select(warrants.c.number, deliveries.c.agency)
-        .join(deliveries, deliveries.c.warrant == warrants.c.number)
-        .where(
-            warrants.c.liid == file.intercept.liid,
-            warrants.c.state == State.ACTIVE,
-            warrants.c.ends_ns > now_ns,
-            deliveries.c.agency.in_({delivery.agency for delivery in file.delivery}),
-        )
-    )
-    other = connection.execute(query).first()
-    if other is not None:
-        what = f"Order W-{other.number} for agency {other.agency} has LIID {file.intercept.liid} already."
-        raise RefusedError(
-            what, f"Revoke it first with `lictl warrant revoke W-{other.number}`, or ask for another LIID."
-        )
+    def _where(self, *conditions: ColumnElement[bool]) -> Warrants:
+        with self._database.read() as connection:
+            return self._reader.read(
+                connection, connection.execute(select(warrants.c.number).where(*conditions)).scalars()
+            )
 
-
-def _end(connection: Connection, number: int, state: State, now_ns: int, ends_ns: int | None = None) -> None:
-    old = connection.execute(select(warrants.c.state).where(warrants.c.number == number)).scalar_one()
-    values: dict[str, Any] = {"state": move(f"W-{number}", State(old), state).value, "ended_ns": now_ns}
-    if ends_ns is not None:
-        values["ends_ns"] = ends_ns
-    connection.execute(update(warrants).where(warrants.c.number == number).values(values))
-
-
-def _number_of_id(connection: Connection, warrant_id: str) -> int:
-    match = _ID.fullmatch(warrant_id)
-    number = int(match[1]) if match else 0
-    if connection.execute(select(warrants.c.number).where(warrants.c.number == number)).scalar() is None:
-        raise UnavailableError(f"There is no order {shown(warrant_id)}.", "See `lictl warrant list --all`.")
-    return number
-
-
-def _number(connection: Connection, name: str) -> int:
-    """The one order that an id or a LIID means."""
-    rows = connection.execute(select(warrants.c.number, warrants.c.state).where(warrants.c.liid == name)).all()
-    in_force = [row.number for row in rows if row.state not in OVER]
-    meant = set(in_force or [row.number for row in rows])
-    match = _ID.fullmatch(name)
-    if match is not None:
-        query = select(warrants.c.number).where(warrants.c.number == int(match[1]))
-        meant.update(connection.execute(query).scalars())
-    if not meant:
-        raise UnavailableError(f"There is no order {shown(name)}.", "See `lictl warrant list --all`.")
-    if len(meant) > 1:
-        orders = ", ".join(f"W-{number}" for number in sorted(meant))
-        raise UsageError(f"{shown(name)} could be {orders}.", "Name one by its id; see `lictl warrant list --all`.")
-    return int(meant.pop())
+    def add_warrant(self, file: WarrantFile, now_ns: int) -> Warrant:
+        """Puts an order into force without any approval. Goes with its last caller."""
+        with self._database.write() as connection:
+            number = lifecycle.draft(connection, self._vault, file, None, now_ns)
+            approval.put_into_force(connection, number, now_ns)
+            return self._reader.one(connection, number)

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which order an id or a LIID means."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+
+from lictl.errors import UnavailableError, UsageError
+from lictl.warrants.fields import shown
+from lictl.warrants.schema import warrants
+from lictl.warrants.states import OVER
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_ID = re.compile(r"W-([1-9][0-9]{0,17})", re.ASCII)
+
+
+def number_of_id(connection: Connection, warrant_id: str) -> int:
+    """The number of an order by its id alone; UnavailableError where there is none."""
+    match = _ID.fullmatch(warrant_id)
+    number = int(match[1]) if match else 0
+    if connection.execute(select(warrants.c.number).where(warrants.c.number == number)).scalar() is None:
+        raise UnavailableError(f"There is no order {shown(warrant_id)}.", "See `lictl warrant list --all`.")
+    return number
+
+
+def number_of(connection: Connection, name: str) -> int:
+    """The number of the one order that an id or a LIID means; of several with the LIID, the one that is not over.
+
+    Raises:
+        UnavailableError: there is none.
+        UsageError: the name could mean several orders.
+    """
+    rows = connection.execute(select(warrants.c.number, warrants.c.state).where(warrants.c.liid == name)).all()
+    not_over = [row.number for row in rows if row.state not in OVER]
+    meant = set(not_over or [row.number for row in rows])
+    match = _ID.fullmatch(name)
+    if match is not None:
+        query = select(warrants.c.number).where(warrants.c.number == int(match[1]))
+        meant.update(connection.execute(query).scalars())
+    if not meant:
+        raise UnavailableError(f"There is no order {shown(name)}.", "See `lictl warrant list --all`.")
+    if len(meant) > 1:
+        orders = ", ".join(f"W-{number}" for number in sorted(meant))
+        raise UsageError(f"{shown(name)} could be {orders}.", "Name one by its id; see `lictl warrant list --all`.")
+    return int(meant.pop())
