@@ -9,6 +9,9 @@ from pathlib import Path
 DEFAULT_HOME = Path("/var/lib/lictl")
 FOLDER_MODE = 0o700
 FILE_MODE = 0o600
+# The way to the control socket: may be passed through by role holders, not be listed.
+PASSAGE_MODE = 0o711
+SOCKET_MODE = 0o666
 
 
 class Home:
@@ -32,6 +35,11 @@ class Home:
         return self.root / "lictl.toml"
 
     @property
+    def roles(self) -> Path:
+        """Who may do what (TOML)."""
+        return self.root / "roles.toml"
+
+    @property
     def database(self) -> Path:
         """Agencies and warrants (SQLite)."""
         return self.root / "warrants.db"
@@ -52,6 +60,11 @@ class Home:
         return self.run / "daemon.lock"
 
     @property
+    def accounts(self) -> Path:
+        """What of the streams' accounts stands nowhere else; one folder an order."""
+        return self.root / "accounts"
+
+    @property
     def bpf(self) -> Path:
         """Mount point of the bpffs that holds the pinned maps and links."""
         return self.run / "bpf"
@@ -66,8 +79,16 @@ class Home:
         """True once ``lictl init`` has made this home."""
         return self.site_file.is_file()
 
+    @property
+    def passages(self) -> tuple[Path, Path]:
+        """The folders on the way to the control socket."""
+        return self.root, self.run
+
     def make_folder(self, folder: Path) -> Path:
         """Makes a folder below the home, mode 0700 all the way."""
+        if folder.parent != self.root and folder.parent.is_relative_to(self.root):
+            self.make_folder(folder.parent)
         folder.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-        folder.chmod(FOLDER_MODE)
+        if folder != self.run:
+            folder.chmod(FOLDER_MODE)
         return folder

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import typer
 
-from lictl.cli import agency, collect, demo, doctor, serve, site, state, status, versions, warrant
+from lictl.cli import agency, collect, demo, doctor, role, serve, site, state, status, versions, warrant
 from lictl.cli.failure import RootGroup
 
 app = typer.Typer(
@@ -28,5 +28,6 @@ def root(home: state.HomeOption = None, as_json: state.JsonOption = False) -> No
 
 app.add_typer(agency.app, name="agency")
 app.add_typer(warrant.app, name="warrant")
+app.add_typer(role.app, name="role")
 for module in (site, serve, status, collect, demo, doctor, versions):
     module.register(app)

@@ -9,30 +9,41 @@ import typer
 
 from lictl.cli import output, state
 
+EXAMPLE = "Example: lictl init --operator ISP-7 --country US --role operator=alice --role approver=bob"
+
 
 def register(app: typer.Typer) -> None:
     """Adds the command."""
-    app.command("init", epilog="Example: lictl init --operator ISP-7 --element box-1 --country US")(init)
+    app.command(
+        "init", epilog="Example: lictl init --operator ISP-7 --country US --role operator=alice --role approver=bob"
+    )(init)
 
 
 def init(
     operator: Annotated[str, typer.Option(help="Operator identifier, 1 to 16 of A-Z a-z 0-9 . _ -")],
     country: Annotated[str, typer.Option(help="Country whose law applies, two capital letters (ISO 3166-1).")],
     element: Annotated[str, typer.Option(help="Identifier of this network element, 1 to 16 characters.")] = "lictl-1",
+    role: Annotated[
+        list[str] | None, typer.Option(help="ROLE=USER: operator, approver, auditor or collector-admin; repeat.")
+    ] = None,
     home: state.HomeOption = None,
     as_json: state.JsonOption = False,
 ) -> None:
-    """Makes the home of a site: its settings and its store. Refuses a folder that is in use."""
+    """Makes the home of a site: its settings, its store, who may do what. Refuses a folder that is in use.
+
+    An order takes two people: an operator who submits it and an approver who is somebody else.
+    """
+    from lictl.people.roles import read_grants
     from lictl.service.site import check_site, make_site
     from lictl.warrants.store import Store
 
     now = state.use(home, as_json)
-    site = check_site(operator, element, country)
-    make_site(now.home, site)
+    site, roles = check_site(operator, element, country), read_grants(role or [])
+    make_site(now.home, site, roles)
     Store.open(now.home.database).close()
     output.answer(
         now,
-        {"home": str(now.home.root), **site.model_dump()},
+        {"home": str(now.home.root), **site.model_dump(), "roles": roles.rows()},
         f"Made the home {now.home.root} of operator {site.operator}, element {site.element}, country {site.country}.\n"
         "Next: lictl agency add NAME --host HOST --port PORT",
     )

@@ -13,10 +13,11 @@ import ctypes
 import os
 import signal
 import socket
-import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from lictl.lab.thread import in_thread
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -42,7 +43,7 @@ def create(name: str) -> None:
         _call("unshare", _CLONE_NEWNET)
         _call("mount", b"/proc/thread-self/ns/net", bytes(FOLDER / name), b"none", _MS_BIND, None)
 
-    _in_thread(make)
+    in_thread(make)
 
 
 def _share_folder() -> None:
@@ -81,25 +82,7 @@ def inside(name: str, action: Callable[[], T]) -> T:
             _call("setns", handle.fileno(), _CLONE_NEWNET)
         return action()
 
-    return _in_thread(enter)
-
-
-def _in_thread(action: Callable[[], T]) -> T:
-    results: list[T] = []
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            results.append(action())
-        except BaseException as error:  # raised again below, in the caller's thread
-            failures.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if failures:
-        raise failures[0]
-    return results[0]
+    return in_thread(enter)
 
 
 def packet_socket(name: str, interface: str) -> socket.socket:

@@ -13,7 +13,7 @@ import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from lictl.home import FILE_MODE
+from lictl.home import FILE_MODE, FOLDER_MODE
 from lictl.service.accounting import Base
 
 if TYPE_CHECKING:
@@ -55,7 +55,8 @@ def save(path: Path, saved: Saved) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in (path.parent.parent, path.parent):
+        folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
     new = path.with_suffix(".new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
     with os.fdopen(descriptor, "w") as file:

@@ -3,15 +3,19 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from lictl.errors import LictlError, RefusedError
+from lictl.errors import LictlError, RefusedError, UnavailableError
 from lictl.handover.base import StreamInfo
 from lictl.handover.registry import encoder, formats
+from lictl.people import permits
+from lictl.people.actor import this_process
 from lictl.service.client import Client
-from lictl.service.guard import DaemonLock
+from lictl.service.guard import DaemonLock, open_home
 from lictl.service.pins import left_behind
+from lictl.service.role_desk import RoleDesk
 from lictl.times import format_rfc3339, now_ns
 from lictl.warrants.model import load
 from lictl.warrants.store import Store
@@ -19,6 +23,44 @@ from lictl.warrants.store import Store
 if TYPE_CHECKING:
     from lictl.home import Home
     from lictl.warrants.model import Agency, Warrant, WarrantFile
+
+
+def call(home: Home, op: str, /, **args: Any) -> Any:
+    """An operation by name: of the daemon where one runs, else on the home's files, for its owner only.
+
+    Raises:
+        UnavailableError: no daemon runs and this user does not own the home.
+        LictlError: what the operation refused or failed.
+    """
+    client = Client(home, timeout_s=120)
+    if client.daemon_runs:
+        return client.call(op, **args)
+    require_owner(home)
+    # The lock keeps a daemon from starting in between, which would not see the change.
+    with DaemonLock(home):
+        operation = RoleDesk(home).table()[op]
+        actor = this_process(home)
+        permits.check(actor, op)
+        return operation(actor, **args)
+
+
+def require_owner(home: Home) -> None:
+    """What works on the home's files.
+
+    Raises:
+        UnavailableError: there is no home, or this user cannot open it and no daemon runs.
+        RefusedError: the home is not private.
+    """
+    try:
+        foreign = home.exists and home.root.stat().st_uid != os.geteuid()
+    except PermissionError:
+        foreign = True
+    if foreign:
+        raise UnavailableError(
+            f"no daemon answers at {home.socket}; without one only the owner of the home can act.",
+            "Start it with `lictl serve`, as the owner of the home.",
+        )
+    open_home(home)
 
 
 def read(store: Store, text: str, name: str) -> WarrantFile:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The control socket: local, with peer credentials; there is no network control port.
 
-One thread accepts, one thread a connection serves. A connection that sends garbage, too much or too slowly is closed;
-none of that touches the others or the data path.
+Every user of the machine can connect; what the kernel says of the other end, held against the role table, decides on
+each request. One thread accepts, one thread a connection serves. A connection that sends garbage, too much or too
+slowly is closed; none of that touches the others or the data path.
 """
 
 from __future__ import annotations
@@ -10,46 +11,57 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import struct
 import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from lictl import log
 from lictl.errors import LictlError, RefusedError, UsageError
+from lictl.home import SOCKET_MODE
+from lictl.people import permits
+from lictl.people.actor import Actor, Peer, actor, peer_of
 from lictl.service import messages
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from lictl.home import Home
 
 MAX_CLIENTS = 32
+# Those that may do nothing wait in a room of their own: they must not keep out those who may.
+MAX_STRANGERS = 4
 REQUEST_SECONDS = 10.0
 REFUSAL_SECONDS = 1.0
-_CREDENTIALS = struct.Struct("3i")  # struct ucred: pid, uid, gid (unix(7), SO_PEERCRED)
 
 Handler = Callable[..., Any]
 _log = log.get("control")
 
 
 class ControlServer:
-    """Serves named operations to root and to the owner of the home.
+    """Serves named operations to those who have a role for them.
 
     Args:
-        path: of the socket; a stale one is replaced (the caller holds the daemon's lock).
-        operations: name to function; it gets the request's arguments by name and returns msgpack values.
+        home: its socket; a stale one is replaced (the caller holds the daemon's lock).
+        operations: name to function; it gets the actor and the request's arguments by name, returns msgpack values.
+        judge: raises where the actor may not do the operation.
     """
 
-    def __init__(self, path: Path, operations: Mapping[str, Handler]) -> None:
-        self._path = path
+    def __init__(
+        self,
+        home: Home,
+        operations: Mapping[str, Handler],
+        judge: Callable[[Actor, str], None] = permits.check,
+    ) -> None:
+        self._home = home
+        self._path = home.socket
         self._operations = operations
+        self._judge = judge
         self._slots = threading.BoundedSemaphore(MAX_CLIENTS)
+        self._strangers = threading.BoundedSemaphore(MAX_STRANGERS)
         self._stopping = False
-        self._owner = path.parent.stat().st_uid
-        path.unlink(missing_ok=True)
+        self._path.unlink(missing_ok=True)
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        before = os.umask(0o177)
+        before = os.umask(0o777 & ~SOCKET_MODE)
         try:
-            with messages.address(path) as address:
+            with messages.address(self._path) as address:
                 self._listener.bind(address)
         finally:
             os.umask(before)
@@ -79,34 +91,58 @@ class ControlServer:
                     _log.error("accept failed")
                     threading.Event().wait(0.1)  # out of descriptors: do not spin
                 continue
-            if not self._slots.acquire(blocking=False):
+            peer, refusal = self._judge_peer(connection)
+            room = self._slots if refusal is None else self._strangers
+            if not room.acquire(blocking=False):
                 connection.close()
                 _log.warning("connection refused", reason="too many clients")
                 continue
-            threading.Thread(target=self._serve, args=(connection,), name="control-client", daemon=True).start()
+            threading.Thread(
+                target=self._serve, args=(connection, peer, refusal, room), name="control-client", daemon=True
+            ).start()
 
-    def _serve(self, connection: socket.socket) -> None:
+    def _judge_peer(self, connection: socket.socket) -> tuple[Peer | None, LictlError | None]:
+        """Who it is, and the refusal where that person may do nothing at all."""
+        peer = None
+        try:
+            peer = peer_of(connection)
+            who = actor(self._home, peer)
+            if who.roles or who.owner:
+                return peer, None
+            refusal: LictlError = RefusedError(
+                f"{who.name} (uid {who.uid}) has no role at this site.",
+                "Ask the owner of the home for `lictl role grant`.",
+            )
+        except LictlError as error:
+            refusal = error
+        except OSError as error:
+            refusal = LictlError(f"who asks cannot be told: {error.strerror}.")
+        _log.warning("connection refused", reason=type(refusal).__name__, uid=peer.uid if peer else None)
+        return peer, refusal
+
+    def _serve(
+        self,
+        connection: socket.socket,
+        peer: Peer | None,
+        refusal: LictlError | None,
+        room: threading.BoundedSemaphore,
+    ) -> None:
         try:
             with connection:
-                _, uid, _ = _CREDENTIALS.unpack(
-                    connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-                )
-                if uid not in (0, self._owner):
-                    _log.warning("connection refused", reason="uid", uid=uid)
+                if refusal is not None or peer is None:
                     # Read first: whoever is still writing when we close would see a broken pipe, not the reason.
                     messages.receive(connection, REFUSAL_SECONDS, messages.MAX_REQUEST)
-                    refusal = RefusedError(f"uid {uid} may not control this site.", "Run lictl as root.")
-                    messages.send(connection, _failure(refusal), messages.MAX_REPLY)
+                    messages.send(connection, _failure(refusal or LictlError("")), messages.MAX_REPLY)
                     return
                 while (request := messages.receive(connection, REQUEST_SECONDS, messages.MAX_REQUEST)) is not None:
                     connection.settimeout(REQUEST_SECONDS)
-                    messages.send(connection, self._answer(request), messages.MAX_REPLY)
+                    messages.send(connection, self._answer(request, peer), messages.MAX_REPLY)
         except (OSError, messages.BadMessageError) as error:
             _log.debug("connection ended", reason=type(error).__name__)
         finally:
-            self._slots.release()
+            room.release()
 
-    def _answer(self, request: Any) -> dict[str, Any]:
+    def _answer(self, request: Any, peer: Peer) -> dict[str, Any]:
         try:
             if not (isinstance(request, dict) and isinstance(request.get("op"), str)):
                 raise UsageError("a request is a map with `op` and `args`.")
@@ -116,8 +152,10 @@ class ControlServer:
             handler = self._operations.get(request["op"])
             if handler is None:
                 raise UsageError("the daemon does not know this operation.", "Use the lictl of the daemon's version.")
+            who = actor(self._home, peer)  # a role that was withdrawn meanwhile counts no more
+            self._judge(who, request["op"])
             try:
-                return {"ok": handler(**args)}
+                return {"ok": handler(who, **args)}
             except TypeError as error:
                 # Wrong arguments are the caller's; a TypeError from further down is ours.
                 if error.__traceback__ is not None and error.__traceback__.tb_next is None:

@@ -89,6 +89,8 @@ class Daemon:
         guard.raise_file_limit()
         with contextlib.ExitStack() as stack:
             stack.enter_context(guard.DaemonLock(self._home))
+            guard.open_passages(self._home)
+            guard.check_files(self._home, delivery_uid())
             store = Store.open(self._home.database)
             stack.callback(store.close)
             ports = Ports(self._alarms, self._options)
@@ -143,7 +145,7 @@ class Daemon:
             self._registry,
             lambda: status.report(self._rooms, self._registry, ports, self._clock, started),
         )
-        control = ControlServer(self._home.socket, operations.table())
+        control = ControlServer(self._home, operations.table())
         control.start()
         stack.callback(control.stop)
 

@@ -9,20 +9,21 @@ import fcntl
 import os
 import resource
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lictl.errors import MachineError, RefusedError, UnavailableError
-from lictl.home import FILE_MODE, Home
+from lictl.home import FILE_MODE, FOLDER_MODE, PASSAGE_MODE, Home
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable
 
 _PR_SET_DUMPABLE = 4
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
 def open_home(home: Home) -> Home:
-    """The home, once it is made and nobody else can read it. Every command but `init` starts here.
+    """The home, once it is made and nobody else can read it. What works on its files starts here.
 
     Raises:
         UnavailableError: there is no home.
@@ -33,15 +34,55 @@ def open_home(home: Home) -> Home:
             f"{home.root} is not the home of a site.",
             "Make one with `lictl init`, or name it with --home or LICTL_HOME.",
         )
-    for path in (home.root, home.site_file, home.database, home.run, home.spool):
-        problem = exposure(path)
-        if problem is not None:
-            raise RefusedError(*problem)
+    for path in home.passages:
+        _refuse(exposure(path, allowed=PASSAGE_MODE))
+    for path in (home.site_file, home.roles, home.database, home.spool):
+        _refuse(exposure(path))
     return home
 
 
-def exposure(path: Path) -> tuple[str, str] | None:
-    """What is wrong with a path's owner or permissions and how to put it right; None where nothing is (or no file)."""
+def check_files(home: Home, uid: int | None) -> None:
+    """Looks at every folder and file of the home; the daemon does so on each start.
+
+    Args:
+        uid: who owns the spools, where that is not this process's user.
+
+    Raises:
+        RefusedError: another user owns a part of it or may open it; names the first.
+    """
+    open_home(home)
+    for folder, folders, files in os.walk(home.root):
+        below = Path(folder)
+        if below == home.run:
+            folders[:] = [name for name in folders if name != home.bpf.name]  # the kernel's own
+        owners = {os.geteuid()} | ({uid} if uid is not None and below.is_relative_to(home.spool) else set())
+        for name in (*folders, *files):
+            path = below / name
+            if path not in (home.run, home.socket):
+                _refuse(exposure(path, owners=owners))
+
+
+def open_passages(home: Home) -> None:
+    """Lets role holders come to the control socket, and nowhere else, in a home that an older lictl made, too."""
+    if home.accounts.is_dir():
+        home.accounts.chmod(FOLDER_MODE)
+    for path in home.passages:
+        path.chmod(PASSAGE_MODE)
+
+
+def _refuse(problem: tuple[str, str] | None) -> None:
+    if problem is not None:
+        raise RefusedError(*problem)
+
+
+def exposure(path: Path, *, allowed: int = 0o700, owners: Iterable[int] | None = None) -> tuple[str, str] | None:
+    """What is wrong with a path's owner or permissions and how to put it right; None where nothing is (or no file).
+
+    Args:
+        path: a folder or a file.
+        allowed: the most that others may.
+        owners: who may own it; this process's user where None.
+    """
     try:
         found = path.lstat()
     except FileNotFoundError:
@@ -50,13 +91,13 @@ def exposure(path: Path) -> tuple[str, str] | None:
         return f"{path} belongs to another user.", "Run lictl as the owner of its home, usually root."
     if stat.S_ISLNK(found.st_mode):
         return f"{path} is a symbolic link.", "Name the real folder with --home."
-    if found.st_uid != os.geteuid():
+    if found.st_uid not in (owners or (os.geteuid(),)):
         return (
             f"{path} belongs to uid {found.st_uid}, not to uid {os.geteuid()}.",
             "Run lictl as the owner of its home.",
         )
-    if found.st_mode & _OTHERS:
-        wanted = "700" if stat.S_ISDIR(found.st_mode) else "600"
+    if found.st_mode & _OTHERS & ~allowed:
+        wanted = f"{allowed:o}" if stat.S_ISDIR(found.st_mode) else "600"
         return f"{path} is open to other users (mode {stat.S_IMODE(found.st_mode):04o}).", f"chmod {wanted} {path}"
     return None
 

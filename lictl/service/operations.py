@@ -10,12 +10,14 @@ from lictl import log
 from lictl.errors import UsageError
 from lictl.service import administration
 from lictl.service.live import Phase
+from lictl.service.role_desk import RoleDesk
 from lictl.times import format_rfc3339, now_ns
 from lictl.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from lictl.people.actor import Actor
     from lictl.service.registry import Registry
     from lictl.service.rooms import Rooms
 
@@ -38,16 +40,17 @@ class Operations:
         """For the control server."""
         return {
             "ping": self.ping,
-            "status": self._status,
+            "status": lambda actor: self._status(),
             "warrant.add": self.add,
             "warrant.revoke": self.revoke,
+            **RoleDesk(self._rooms.home).table(),
         }
 
-    def ping(self) -> dict[str, Any]:
+    def ping(self, actor: Actor) -> dict[str, Any]:
         """Who answers."""
         return {"pid": os.getpid(), "version": __version__}
 
-    def add(self, text: str, name: str) -> dict[str, Any]:
+    def add(self, actor: Actor, text: str, name: str) -> dict[str, Any]:
         """Puts an order into force.
 
         Args:
@@ -68,7 +71,7 @@ class Operations:
         _log.info("order added", order=warrant.id, mode=warrant.mode, phase=phase.value)
         return {**administration.summary(warrant), "armed": phase is Phase.ARMED, "effect": _EFFECTS[phase]}
 
-    def revoke(self, name: str) -> dict[str, Any]:
+    def revoke(self, actor: Actor, name: str) -> dict[str, Any]:
         """Ends an order now; `name` is its id or LIID."""
         if not isinstance(name, str):
             raise UsageError("`name` is text.")

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lictl.errors import RefusedError, UsageError
-from lictl.home import FILE_MODE, FOLDER_MODE
+from lictl.home import FILE_MODE, FOLDER_MODE, PASSAGE_MODE
+from lictl.people.roles import Roles
 
 if TYPE_CHECKING:
     from lictl.home import Home
@@ -31,8 +32,13 @@ class Site(BaseModel):
     country: Country
 
 
-def make_site(home: Home, site: Site) -> None:
-    """Makes a home: its folders (0700) and lictl.toml (0600).
+def make_site(home: Home, site: Site, roles: Roles | None = None) -> None:
+    """Makes a home: its folders (0700; 0711 on the way to the control socket), lictl.toml and roles.toml (0600).
+
+    Args:
+        home: not made yet.
+        site: what lictl.toml says.
+        roles: who may do what from the beginning.
 
     Raises:
         RefusedError: something is there already; nothing was changed.
@@ -42,8 +48,9 @@ def make_site(home: Home, site: Site) -> None:
             f"{home.root} exists already and is not empty.", "Name another folder with --home, or remove this one."
         )
     home.root.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
-    home.root.chmod(FOLDER_MODE)
     home.make_folder(home.run)
+    for folder in home.passages:
+        folder.chmod(PASSAGE_MODE)
     home.make_folder(home.spool)
     text = "".join(f'{name} = "{value}"\n' for name, value in site.model_dump().items())
     descriptor = os.open(home.site_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
@@ -51,6 +58,7 @@ def make_site(home: Home, site: Site) -> None:
         file.write("# The site of this lictl home. Identifiers stand in everything that is handed over.\n" + text)
         file.flush()
         os.fsync(file.fileno())
+    (roles or Roles({})).save(home)
 
 
 def check_site(operator: str, element: str, country: str) -> Site:

@@ -89,7 +89,7 @@ def test_init_says_what_it_made_and_what_is_next(tmp_path: Path) -> None:
     text = lictl("--home", str(tmp_path / "h"), "init", "--operator", "X", "--country", "US").stdout
     assert str(tmp_path / "h") in text
     assert "lictl agency add" in text
-    assert (tmp_path / "h").stat().st_mode & 0o777 == 0o700
+    assert (tmp_path / "h").stat().st_mode & 0o777 == 0o711
 
 
 def test_init_twice_is_refused(home: Path) -> None:
@@ -135,6 +135,27 @@ def test_agencies_come_and_go(home: Path, agency: str) -> None:
     assert "Removed" in lictl("agency", "remove", "sheriff").stdout
     assert answer("agency", "list") == []
     failure("agency", "remove", "sheriff", code=4)
+
+
+def test_roles_come_and_go(home: Path) -> None:
+    """list, grant and withdraw without a daemon, in JSON and in text; no slip of the pen gets into the table."""
+    assert "Nobody" in lictl("role", "list").stdout
+    assert answer("role", "grant", "root", "operator") == [{"user": "root", "uid": 0, "roles": ["operator"]}]
+    assert "operator" in lictl("role", "list").stdout
+    failure("role", "grant", "no-such-user", "operator", code=2)
+    failure("role", "grant", "root", "king", code=2)
+    failure("role", "withdraw", "root", "approver", code=2)
+    assert answer("role", "withdraw", "root", "operator") == []
+
+
+def test_init_with_roles(tmp_path: Path) -> None:
+    """The first people are named at init; a role that is none makes no home."""
+    made = answer(
+        "--home", str(tmp_path / "h"), "init", "--operator", "X", "--country", "US", "--role", "approver=64102"
+    )
+    assert made["roles"] == [{"user": "64102", "uid": 64102, "roles": ["approver"]}]
+    failure("--home", str(tmp_path / "i"), "init", "--operator", "X", "--country", "US", "--role", "king=root", code=2)
+    assert not (tmp_path / "i").exists()
 
 
 @pytest.mark.parametrize(
@@ -261,7 +282,7 @@ def test_commands_without_a_home(tmp_path: Path, arguments: tuple[str, ...]) -> 
 def test_commands_on_an_open_home(home: Path, arguments: tuple[str, ...]) -> None:
     """A home that others may open is refused, with chmod."""
     home.chmod(0o755)
-    assert "chmod 700" in failure(*arguments, code=3)["fix"]
+    assert "chmod 711" in failure(*arguments, code=3)["fix"]
 
 
 @pytest.mark.parametrize(

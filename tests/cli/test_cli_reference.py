@@ -28,6 +28,7 @@ def test_every_promised_command_is_there() -> None:
         "lictl init", "lictl agency add", "lictl agency list", "lictl agency test", "lictl agency remove",
         "lictl warrant add", "lictl warrant list", "lictl warrant show", "lictl warrant revoke", "lictl serve",
         "lictl status", "lictl receive", "lictl replay", "lictl demo", "lictl doctor", "lictl version",
+        "lictl role list", "lictl role grant", "lictl role withdraw",
     }  # fmt: skip
 
 

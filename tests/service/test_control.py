@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import struct
 import threading
@@ -17,6 +16,8 @@ from hypothesis import strategies as st
 
 from lictl.errors import LictlError, RefusedError, UnavailableError, UsageError
 from lictl.home import Home
+from lictl.lab.people import as_user
+from lictl.people.roles import Role, Roles
 from lictl.service import control, messages
 from lictl.service.client import Client
 
@@ -24,26 +25,35 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from lictl.people.actor import Actor
 
-def _refuse() -> None:
+
+def _refuse(actor: Actor) -> None:
     raise RefusedError("not lawful.", "get an order.")
 
 
-def _break() -> None:
+def _break(actor: Actor) -> None:
     raise ValueError("203.0.113.7 must stay secret")
 
 
-def _inner_type_error() -> None:
+def _inner_type_error(actor: Actor) -> None:
     len(5)  # type: ignore[arg-type]
 
 
 OPERATIONS: dict[str, Any] = {
-    "echo": lambda value: value,
+    "echo": lambda actor, value: value,
+    "who": lambda actor: [actor.uid, sorted(actor.roles)],
     "refuse": _refuse,
     "break": _break,
     "inner": _inner_type_error,
-    "large": lambda: b"x" * (messages.MAX_REPLY + 1),
+    "large": lambda actor: b"x" * (messages.MAX_REPLY + 1),
 }
+
+
+def judge(actor: Actor, op: str) -> None:
+    """Root may do all; others only ask who they are."""
+    if not actor.owner and op != "who":
+        raise RefusedError("not you.", "")
 
 
 @pytest.fixture
@@ -57,7 +67,7 @@ def home(tmp_path: Path) -> Home:
 @pytest.fixture
 def server(home: Home) -> Iterator[control.ControlServer]:
     """The server itself."""
-    server = control.ControlServer(home.socket, OPERATIONS)
+    server = control.ControlServer(home, OPERATIONS, judge)
     server.start()
     yield server
     server.stop()
@@ -127,12 +137,12 @@ def test_no_daemon(tmp_path: Path) -> None:
         Client(Home(tmp_path)).call("echo", value=1)
 
 
-def test_the_socket_is_private_and_goes_with_the_server(home: Home) -> None:
-    """Mode 0600; a stale one is replaced; gone after stop."""
+def test_the_socket_is_reachable_and_goes_with_the_server(home: Home) -> None:
+    """Everybody may connect, the peer decides; a stale one is replaced; gone after stop."""
     home.socket.write_text("stale")
-    server = control.ControlServer(home.socket, OPERATIONS)
+    server = control.ControlServer(home, OPERATIONS, judge)
     server.start()
-    assert home.socket.stat().st_mode & 0o777 == 0o600
+    assert home.socket.stat().st_mode & 0o777 == 0o666
     server.stop()
     assert not home.socket.exists()
 
@@ -223,40 +233,63 @@ def test_more_clients_than_there_is_room_for(home: Home, server: control.Control
     assert freed.is_set()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to become another user")
-def test_another_user_is_refused(home: Home, server: control.ControlServer) -> None:
-    """Even with the socket open to all, the peer's uid decides."""
-    for path in [home.socket, home.run, *home.root.parents, home.root]:
-        if path == home.socket or path.is_relative_to(home.root) or path.name.startswith("pytest"):
-            os.chmod(path, 0o777)  # noqa: PTH101, S103 - the socket's permissions alone must not be what protects it
-    for parent in home.root.parents:
-        if parent.stat().st_mode & 0o001 == 0:
-            parent.chmod(parent.stat().st_mode | 0o011)
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:  # pragma: no cover
-        try:
-            os.setgid(65534)
-            os.setuid(65534)
-            Client(home).call("echo", value=1)
-            os.write(writing, b"served")
-        except RefusedError as error:
-            os.write(writing, error.what.encode())
-        except BaseException as error:
-            os.write(writing, repr(error).encode())
-        finally:
-            os._exit(0)
-    os.waitpid(child, 0)
-    assert os.read(reading, 1000) == b"uid 65534 may not control this site."
-    os.close(reading)
-    os.close(writing)
+def told(uid: int, home: Home, op: str = "who", **args: Any) -> Any:
+    """What the server tells a user, or the text of its refusal."""
+    try:
+        return as_user(uid, lambda: Client(home).call(op, **args))
+    except RefusedError as error:
+        return error.what
+
+
+@pytest.mark.kernel
+def test_a_user_without_a_role_is_refused(home: Home, server: control.ControlServer) -> None:
+    """The peer's uid decides, whatever file permissions let through; nothing else is told."""
+    assert told(65534, home) == "nobody (uid 65534) has no role at this site."
+    assert told(65534, home, "nothing") == "nobody (uid 65534) has no role at this site."
+
+
+@pytest.mark.kernel
+def test_a_role_counts_from_the_moment_it_is_given_until_it_is_taken(home: Home, server: control.ControlServer) -> None:
+    """The table is read for each request; what the role does not cover is refused."""
+    Roles({"64101": frozenset({Role.OPERATOR})}).save(home)
+    assert told(64101, home) == [64101, ["operator"]]
+    assert told(64101, home, "echo", value=1) == "not you."
+    Roles({}).save(home)
+    assert "no role" in told(64101, home)
+
+
+@pytest.mark.kernel
+def test_a_role_that_is_withdrawn_ends_within_a_connection(home: Home, server: control.ControlServer) -> None:
+    """A connection that is kept open does not keep the role."""
+    Roles({"64101": frozenset({Role.OPERATOR})}).save(home)
+    with as_user(64101, lambda: raw(home)) as connection:
+        for expected in ({"ok": [64101, ["operator"]]}, {"ok": [64101, []]}):
+            messages.send(connection, {"op": "who", "args": {}}, messages.MAX_REQUEST)
+            assert messages.receive(connection, 20, messages.MAX_REPLY) == expected
+            Roles({}).save(home)
+
+
+@pytest.mark.kernel
+def test_strangers_do_not_take_the_room_of_others(home: Home, server: control.ControlServer) -> None:
+    """However many connections a user without a role opens, those with one are served."""
+    held = [as_user(65534, lambda: raw(home)) for _ in range(control.MAX_CLIENTS + 8)]
+    assert Client(home).call("echo", value=1) == 1
+    for connection in held:
+        connection.close()
+
+
+def test_a_damaged_role_table_lets_nobody_in(home: Home, server: control.ControlServer) -> None:
+    """Not even root: the answer names the file."""
+    home.roles.write_text("alice = operator")
+    with pytest.raises(UsageError, match=r"roles\.toml"):
+        Client(home).call("echo", value=1)
 
 
 def test_a_home_with_a_very_long_path(tmp_path: Path) -> None:
     """Longer than a socket address can be: the socket is there all the same."""
     home = Home(tmp_path / ("long-" * 30) / ("path-" * 20))
     home.make_folder(home.run)
-    server = control.ControlServer(home.socket, OPERATIONS)
+    server = control.ControlServer(home, OPERATIONS, judge)
     server.start()
     assert Client(home).call("echo", value=1) == 1
     server.stop()

@@ -12,7 +12,7 @@ import pytest
 
 from lictl.errors import RefusedError, UnavailableError, UsageError
 from lictl.home import Home
-from lictl.service.guard import DaemonLock, exposure, hide_memory, open_home
+from lictl.service.guard import DaemonLock, check_files, exposure, hide_memory, open_home, open_passages
 from lictl.service.site import Site, check_site, make_site, read_site
 
 if TYPE_CHECKING:
@@ -30,11 +30,13 @@ def home(tmp_path: Path) -> Home:
 
 
 def test_init_makes_a_private_home(home: Home) -> None:
-    """Folders are 0700, files 0600, and the site can be read back."""
+    """Folders are 0700, the two on the way to the socket 0711, files 0600; the site can be read back."""
     assert read_site(home) == SITE
-    for path in (home.root, home.run, home.spool):
-        assert stat.S_IMODE(path.stat().st_mode) == 0o700
-    assert stat.S_IMODE(home.site_file.stat().st_mode) == 0o600
+    assert stat.S_IMODE(home.spool.stat().st_mode) == 0o700
+    for path in (home.root, home.run):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o711
+    for path in (home.site_file, home.roles):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert open_home(home) is home
 
 
@@ -79,15 +81,59 @@ def test_no_home(tmp_path: Path) -> None:
         open_home(Home(tmp_path / "nothing"))
 
 
-@pytest.mark.parametrize("mode", [0o710, 0o704, 0o770, 0o755])
-def test_a_home_that_others_can_open_is_refused(home: Home, mode: int) -> None:
-    """Any bit for group or others is refused, and the fix says chmod."""
-    home.root.chmod(mode)
-    with pytest.raises(RefusedError, match="chmod 700"):
+@pytest.mark.parametrize("mode", [0o714, 0o720, 0o704, 0o770, 0o755])
+@pytest.mark.parametrize("name", ["root", "run"])
+def test_a_home_that_others_can_list_or_change_is_refused(home: Home, name: str, mode: int) -> None:
+    """Others may pass to the control socket; any more is refused, and the fix says chmod."""
+    getattr(home, name).chmod(mode)
+    with pytest.raises(RefusedError, match="chmod 711"):
         open_home(home)
 
 
-@pytest.mark.parametrize("name", ["site_file", "run", "spool"])
+def test_a_home_of_an_older_lictl_is_private_enough(home: Home) -> None:
+    """0700 is taken; the daemon opens the way to its socket."""
+    home.root.chmod(0o700)
+    assert open_home(home) is home
+    open_passages(home)
+    assert stat.S_IMODE(home.root.stat().st_mode) == 0o711
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o611])
+def test_every_file_of_the_home_is_looked_at(home: Home, mode: int) -> None:
+    """One open file, however deep, is found at a start; private again it is not."""
+    folder = home.make_folder(home.root / "accounts" / "W-1")
+    path = folder / "agency.json"
+    path.write_text("{}")
+    path.chmod(mode)
+    with pytest.raises(RefusedError, match="chmod 600"):
+        check_files(home, None)
+    path.chmod(0o600)
+    check_files(home, None)
+
+
+def test_an_open_folder_of_the_home_is_found(home: Home) -> None:
+    """Search only is allowed on the way to the socket and nowhere else."""
+    folder = home.make_folder(home.spool / "agency")
+    folder.chmod(0o711)
+    with pytest.raises(RefusedError, match="chmod 700"):
+        check_files(home, None)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to give files away")
+def test_only_spools_may_be_the_delivery_users(home: Home) -> None:
+    """The delivery's user owns files below spool; elsewhere a foreign file is refused."""
+    spool = home.make_folder(home.spool / "agency")
+    os.chown(spool, 60971, -1)
+    check_files(home, 60971)
+    with pytest.raises(RefusedError, match="60971"):
+        check_files(home, None)
+    os.chown(spool, 0, -1)
+    os.chown(home.roles, 60971, -1)
+    with pytest.raises(RefusedError, match="60971"):
+        check_files(home, 60971)
+
+
+@pytest.mark.parametrize("name", ["site_file", "roles", "spool"])
 def test_a_part_that_others_can_read_is_refused(home: Home, name: str) -> None:
     """The same holds for what lies in it."""
     path: Path = getattr(home, name)
