@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _MONTH = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])", re.ASCII)
 REPORTS = ("counts", "2519", "3126", "public")
+DRILL_KEYS = {"ok", "began", "ended", "checks", "failed", "capture_sha256", "record_sha256"}
 _NO_COUNTS = "packets: their counts are the running daemon's; start it and make this again"
 
 
@@ -47,7 +48,7 @@ class PapersDesk:
         store: Store,
         *,
         streams: Callable[[str], list[dict[str, Any]] | None],
-        note: Callable[[Actor, str, str | None, dict[str, Any]], object],
+        note: Callable[[Actor, str, str | None, dict[str, Any]], int],
     ) -> None:
         """The desk.
 
@@ -56,14 +57,20 @@ class PapersDesk:
             place: the site, for the papers' heads.
             store: of the orders.
             streams: the running daemon's account of an order's streams, by the order's id; None: it serves none.
-            note: records in the audit chain who read what: actor, action, subject, after. Called before the reading.
+            note: records in the audit chain who read or did what (actor, action, subject, after), and returns the
+                entry's number. Called before anything is read.
         """
         self._home, self._place, self._store = home, place, store
         self._streams, self._note = streams, note
 
     def table(self) -> Mapping[str, Callable[..., Any]]:
         """For the control server."""
-        return {"warrant.certificate": self.certificate, "report": self.report}
+        return {
+            "warrant.certificate": self.certificate,
+            "report": self.report,
+            "drill.begin": self.drill_begin,
+            "drill.end": self.drill_end,
+        }
 
     def certificate(
         self, actor: Actor, name: str, rule: str, overseer: str | None = None, incident: str | None = None
@@ -101,7 +108,9 @@ class PapersDesk:
         found = trail_of(self._home.root / FOLDER, warrant.id)
         counts = self._counts(warrant, now)
         sees = sees_targets(actor)
-        made = gather.record(self._place, warrant, found, counts or (), overseer=overseer, sees_targets=sees)
+        made = gather.record(
+            self._place, warrant, found, counts or (), overseer=overseer, now_ns=now, sees_targets=sees
+        )
         return made if counts is not None else made.with_note(_NO_COUNTS)
 
     def _counts(self, warrant: Warrant, now: int) -> list[Counts] | None:
@@ -140,6 +149,20 @@ class PapersDesk:
         if kind == "counts":
             return report.as_json(report.counts(self._orders(), first, last))
         return report.as_json(report.statute_report(self._orders(), report.Statute(kind), first, last))
+
+    def drill_begin(self, actor: Actor) -> dict[str, Any]:
+        """Records that a drill begins; the site that it is for, and the entry's number."""
+        place = self._place
+        seq = self._note(actor, "note.drill.begin", None, {})
+        site = {"operator": place.operator, "element": place.element, "country": place.country}
+        return {"site": site, "seq": seq}
+
+    def drill_end(self, actor: Actor, begun: int, result: dict[str, Any]) -> dict[str, Any]:
+        """Records the result of a drill, good or bad, as `lictl.papers.drill.brief` writes it."""
+        if not isinstance(result, dict) or set(result) != DRILL_KEYS or not isinstance(begun, int):
+            raise UsageError("This is no result of a drill.", "Run it with `lictl drill`.")
+        seq = self._note(actor, "note.drill", None, {**result, "begun": begun})
+        return {"seq": seq, "begun": begun, "record_sha256": result["record_sha256"]}
 
     def _orders(self) -> Iterable[OrderFacts]:
         return [facts for warrant in self._store.list() if (facts := gather.order_facts(warrant)) is not None]

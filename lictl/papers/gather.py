@@ -90,11 +90,12 @@ def record(
     counts: Sequence[Counts],
     *,
     overseer: str | None = None,
+    now_ns: int,
     sees_targets: bool = True,
 ) -> InterceptRecord:
-    """Everything that is known of one order."""
+    """Everything that is known of one order at a moment (UTC nanoseconds)."""
     rule = authorities().get(warrant.kind)
-    enabled, note = _enabled(warrant, found)
+    enabled, note = _enabled(warrant, found, now_ns)
     ended = (
         None if enabled is None or warrant.ended_ns is None else max(min(warrant.ended_ns, warrant.ends_ns), enabled)
     )
@@ -114,6 +115,7 @@ def record(
         instruments=tuple(_instrument(warrant, number, sees_targets) for number in range(len(warrant.instruments))),
         enabled_ns=enabled,
         disabled_ns=ended,
+        never_enabled=enabled is None,
         ending=_ending(warrant, found),
         overseer=overseer or (_who(approver) if approver else None),
         installed_by=_installers(warrant),
@@ -129,24 +131,25 @@ def record(
     return made if sees_targets else replace(made, notes=(*made.notes, f"targets: {HIDDEN}"))
 
 
-def _enabled(warrant: Warrant, found: Trail) -> tuple[int | None, str]:
-    """When interception was enabled: armed, and the window begun; and a note where that is not exact."""
+def _enabled(warrant: Warrant, found: Trail, now_ns: int) -> tuple[int | None, str]:
+    """When interception was enabled: armed, and the window begun; None: never; and a note where that is not exact."""
     armed = [
         (found.done or {}).get(entry.seq, entry.time_ns)
         for entry in found.entries
         if entry.action == ARM and entry.seq not in found.failed
     ]
-    if armed:
-        moment = max(min(armed), warrant.starts_ns)
-        over = warrant.ended_ns is not None and moment >= min(warrant.ended_ns, warrant.ends_ns)
-        return (None, "it was over before its window began: nothing was enabled") if over else (moment, "")
-    if warrant.incarnation is None and warrant.first_taken_ns is None:
-        return None, "" if warrant.ended_ns is None else "it was never put into the kernel: nothing was enabled"
-    approved = warrant.instruments[0].approved_ns or warrant.added_ns
-    return max(approved, warrant.starts_ns), (
-        "the exact moment of enabling: the audit chain has no entry of it; the later of approval and start of the "
-        "window stands for it"
-    )
+    note = ""
+    if not armed:
+        if warrant.incarnation is None and warrant.first_taken_ns is None:
+            return None, ""
+        armed = [warrant.instruments[0].approved_ns or warrant.added_ns]
+        note = (
+            "the exact moment of enabling: the audit chain has no entry of it; the later of approval and start of the "
+            "window stands for it"
+        )
+    moment = max(min(armed), warrant.instruments[0].starts_ns)
+    over = now_ns if warrant.ended_ns is None else min(warrant.ended_ns, warrant.ends_ns)
+    return (None, "") if moment >= over else (moment, note)
 
 
 def _ending(warrant: Warrant, found: Trail) -> str:

@@ -113,6 +113,7 @@ class InterceptRecord:
         instruments: oldest first; empty: no authority.
         enabled_ns: when interception was enabled; None: never, or not known.
         disabled_ns: when it ended; None: it goes on, never began, or not known.
+        never_enabled: it is known that interception was never enabled, or is not yet.
         ending: how it ended, in words.
         overseer: the employee who oversees it.
         installed_by: persons whose act put it into force.
@@ -139,6 +140,7 @@ class InterceptRecord:
     instruments: tuple[Instrument, ...] = ()
     enabled_ns: int | None = None
     disabled_ns: int | None = None
+    never_enabled: bool = False
     ending: str = ""
     overseer: str | None = None
     installed_by: tuple[str, ...] = ()

@@ -92,8 +92,8 @@ def _of_instruments(key: str) -> Callable[[InterceptRecord], Values]:
 
 
 def _enabled(record: InterceptRecord) -> Values:
-    if record.enabled_ns is None and record.state in ("draft", "submitted", "approved"):
-        return ("not enabled yet",)
+    if record.never_enabled:
+        return ("never enabled" if record.state in ("expired", "revoked", "closed") else "not enabled yet",)
     return _time(record.enabled_ns)
 
 
@@ -111,6 +111,8 @@ def _taken(mode: str) -> str:
 def _removed(record: InterceptRecord) -> Values:
     if record.disabled_ns is not None:
         return (f"{format_rfc3339(record.disabled_ns)} {record.ending}".strip(),)
+    if record.never_enabled:
+        return ("never installed",)
     return ("still installed",) if record.enabled_ns is not None else ()
 
 
