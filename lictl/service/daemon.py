@@ -49,7 +49,8 @@ class Daemon:
     """Serves one home until it is told to stop.
 
     Start: lock - store - interfaces looked up - kernel state loaded or taken over - orders that are not in force
-    removed - streams opened - orders armed - capture attached - data path, housekeeping, control socket.
+    removed - streams opened, the rings drained meanwhile - orders armed - capture attached - data path, housekeeping,
+    control socket.
     Stop: control socket - capture detached - rings emptied, accounts closed - kernel state removed - delivery ended.
 
     Args:
@@ -121,9 +122,7 @@ class Daemon:
         probe, uid = self._probe, delivery_uid()
         workers, mediator = Workers(self._home, uid), Mediator()
         stack.callback(workers.stop)
-        datapath = DataPath(
-            probe, Batch(CAPACITY), lambda batch: mediator.take(batch, self._registry.live), self._wake, self._alarms
-        )
+        datapath = DataPath(probe, Batch(CAPACITY), lambda batch: self._registry.take(batch), self._wake, self._alarms)
         self._rooms = Rooms(
             self._home, read_site(self._home), store, probe, KernelTables(probe), mediator, datapath, workers,
             self._alarms, self._options.quota_bytes, uid, ports.name,

@@ -26,6 +26,7 @@ from lictl.service.live import LiveOrder, LiveStream, Phase, open_stream
 from lictl.service.parallel import in_parallel
 from lictl.service.room import check_room
 from lictl.service.settling import Snapshot, settle, snapshot
+from lictl.service.takeup import TakeUp
 from lictl.targets.compile import compile as compile_tables
 from lictl.times import now_ns
 from lictl.warrants.records import to_armed
@@ -33,6 +34,7 @@ from lictl.warrants.records import to_armed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from lictl.probe.batch import Batch
     from lictl.service.rooms import Rooms
     from lictl.targets.orders import Tables
     from lictl.warrants.model import Warrant, WarrantFile
@@ -60,6 +62,7 @@ class Registry:
         self._orders: dict[str, LiveOrder] = {}
         self._tables: Tables | None = None
         self._incarnation = rooms.probe.incarnation
+        self._taking_up: TakeUp | None = None
         self.live: dict[int, LiveOrder] = {}
 
     def orders(self) -> list[LiveOrder]:
@@ -81,26 +84,25 @@ class Registry:
             due = [w for w in unfinished if self._due(w, now) and self._was_armed_here(w)]
             self._tables = self._rooms.tables.dump()
             self._write(compile_tables([to_armed(warrant) for warrant in due]))
-            opened = [o for o in in_parallel(lambda warrant: self._take_up(warrant, now), unfinished) if o is not None]
-            for order in opened:
-                if self._was_armed_here(order.warrant):
-                    self._enlist(order)
-            self._publish()
-            self._empty_rings()
-            for order in opened:
-                if not self._was_armed_here(order.warrant):
-                    self._enlist(order)
+            here = [warrant for warrant in unfinished if self._was_armed_here(warrant)]
+            self._taking_up = TakeUp(self._rooms, here, self._take_up_all)
+            self._taking_up.run([warrant for warrant in unfinished if not self._was_armed_here(warrant)])
+            self._taking_up = None
             self._write_armed()
-            self._publish()
 
-    def _empty_rings(self) -> None:
-        """Takes what an earlier daemon left, before an order is known that it cannot belong to.
+    def take(self, batch: Batch) -> None:
+        """Writes a batch to the spools of its orders; the data path calls it."""
+        if self._taking_up is not None:
+            self._taking_up.meet(batch)
+        self._rooms.mediator.take(batch, self.live)
 
-        With a store that was restored from a backup, a new order's claim may have been another order's before.
-        """
-        if self._rooms.probe.took_over:
-            self._rooms.probe.grace()
-            self._rooms.datapath.drain_past(time.monotonic_ns())
+    def _take_up_all(self, some: Sequence[Warrant]) -> None:
+        """Several orders at once: it is mostly waiting for the disk."""
+        now = now_ns()
+        for order in in_parallel(lambda warrant: self._take_up(warrant, now), some):
+            if order is not None:
+                self._enlist(order)
+        self._publish()
 
     def _take_up(self, warrant: Warrant, now: int) -> LiveOrder | None:
         """The order with its streams open; None where there is nothing to take up. Called by several threads."""
@@ -136,11 +138,7 @@ class Registry:
     # ---- changes
 
     def add(self, warrant: Warrant) -> Phase:
-        """Works for an order that the store holds from now on.
-
-        Raises:
-            LictlError: it cannot be armed; nothing of it is left in the kernel.
-        """
+        """Works for an order that the store holds now. LictlError: it cannot be armed; the kernel has nothing of it."""
         with self._lock:
             if now_ns() < warrant.starts_ns - LEAD_NS:
                 self._enter(warrant, Phase.WAITING)
@@ -188,8 +186,9 @@ class Registry:
             for stream in order.streams:
                 if not stream.ended:
                     _ = stream.stream.writable  # the opening, and what a restart has to tell, before any packet
-                    stream.spool.sync()
             if not self._was_armed_here(warrant):
+                for stream in order.streams:
+                    stream.spool.sync()
                 rooms.probe.zero_slot(warrant.slot)
                 rooms.store.set_base(warrant.id, self._incarnation, {})
         except BaseException:
