@@ -105,7 +105,7 @@ install: $(STAMP)/wheel ## install the wheel in PREFIX (/opt/lictl), lictl on th
 	/usr/local/bin/lictl version
 
 clean: ## remove what was built
-	rm -rf $(STAMP) build dist *.egg-info lictl/probe/_native.c lictl/probe/*.so lictl/probe/*.bpf.o*
+	rm -rf $(STAMP) build dist *.egg-info lictl/probe/_native.c lictl/probe/*.so lictl/probe/capture.bpf.o*
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
 
 distclean: clean ## also remove the virtual environment and the tools' caches

@@ -108,14 +108,6 @@
 #define LI_FRAG_FIRST 1
 #define LI_FRAG_LATER 2
 
-/* What became of a card's receive time.  Index into li_hw_count.packets. */
-#define LI_HW_USED 0
-#define LI_HW_ABSENT 1	    /* the driver gave none, or 0 */
-#define LI_HW_IMPLAUSIBLE 2 /* too far from the kernel's time of the packet */
-#define LI_HW_STALE 3	    /* the card's distance from UTC is not known, or was not measured for too long */
-#define LI_HW_CLASSES 4
-#define LI_MAX_HW_PORTS 64 /* ports with their own receive time */
-
 /* li_sleep: what the reader of the rings wants. */
 #define LI_WAKE_NEVER 0	    /* it is awake */
 #define LI_WAKE_ANY 1	    /* it sleeps: the next record wakes it, and sets LI_WAKE_NEVER */
@@ -251,25 +243,6 @@ struct li_config {
 	uint8_t port_lens[16]; /* longest first */
 };
 
-/* The card's clock of one interface, by ifindex; all zero where it is not used. */
-struct li_hwtime {
-	uint64_t utc_offset_ns; /* UTC minus the card's clock, modulo 2^64 */
-	uint64_t until_ns;	/* CLOCK_MONOTONIC from which the offset is too old; 0: not known */
-	uint64_t behind_ns;	/* how far before the kernel's time a stamp may lie */
-	uint64_t ahead_ns;	/* how far after it */
-	uint32_t number;	/* index into li_hw_count */
-	/* Private to user space: what the card was set to before (SIOCGHWTSTAMP), for when the capture ends. */
-	uint8_t changed;
-	uint8_t tx_type;
-	uint8_t rx_filter;
-	uint8_t zero;
-};
-
-/* Per CPU and port with its own receive time: packets that may be a target's, by what became of the stamp. */
-struct li_hw_count {
-	uint64_t packets[4]; /* LI_HW_* */
-};
-
 /* Per CPU and slot.  seen = target named; matched = also inside window, mode and
  * generation; matched = emitted + lost_ring + lost_matches + lost_frame. */
 struct li_slot_count {
@@ -349,13 +322,9 @@ struct li_rec {
 #define LI_MAP_TOTALS "li_totals"	  /* per-CPU array[1] of li_totals */
 #define LI_MAP_RINGS "li_rings"		  /* array of maps, by CPU: ring buffers */
 #define LI_MAP_SLEEP "li_sleep"		  /* array[LI_MAX_CPUS] of u32, mmapable: LI_WAKE_* */
-#define LI_MAP_HWTIME "li_hwtime"	  /* array[LI_MAX_IFINDEX] of li_hwtime, mmapable */
-#define LI_MAP_HW_COUNT "li_hw_count"	  /* per-CPU array[LI_MAX_HW_PORTS] of li_hw_count */
 
 #define LI_PROG_INGRESS "li_ingress" /* SEC("xdp.frags") */
 #define LI_PROG_EGRESS "li_egress"   /* SEC("tc") */
-/* In an object of its own, loaded for one interface: li_ingress with the card's receive time. */
-#define LI_PROG_INGRESS_HW "li_ingress_hw" /* SEC("xdp.frags") */
 
 #define LI_ASSERT_SIZE(type, bytes) _Static_assert(sizeof(struct type) == (bytes), #type)
 LI_ASSERT_SIZE(li_key_v4, 8);
@@ -370,8 +339,6 @@ LI_ASSERT_SIZE(li_filter, 131072);
 LI_ASSERT_SIZE(li_slot, 24);
 LI_ASSERT_SIZE(li_port, 16);
 LI_ASSERT_SIZE(li_config, 112);
-LI_ASSERT_SIZE(li_hwtime, 40);
-LI_ASSERT_SIZE(li_hw_count, 32);
 LI_ASSERT_SIZE(li_slot_count, 80);
 LI_ASSERT_SIZE(li_totals, 280);
 LI_ASSERT_SIZE(li_rec, 104);

@@ -8,7 +8,6 @@
 #include <bpf/bpf_helpers.h>
 
 #include "emit.h"
-#include "hwtime.h"
 #include "maps.h"
 #include "match.h"
 #include "parse.h"
@@ -49,7 +48,8 @@ li_inline int li_parse_frame(void *ctx, int kind, void *data, void *data_end, st
 	len = li_get(s->frame_len); /* read anew: the verifier needs both bounds on one register */
 	if (len > LI_MAX_HEADERS)
 		len = LI_MAX_HEADERS;
-	if (len < LI_MIN_FRAME || li_load(ctx, kind, 0, s->headers, len))
+	li_opaque(len); /* older verifiers lose a bound that is checked earlier than right here */
+	if (len < LI_MIN_FRAME || len > LI_MAX_HEADERS || li_load(ctx, kind, 0, s->headers, len))
 		return LI_PARSE_SHORT_ETH;
 	c.data = s->headers;
 	c.available = len;
@@ -64,11 +64,6 @@ li_inline void li_count_parse(struct li_totals *totals, const struct li_parsed *
 	if (p->parse == LI_PARSE_OK && p->l4 < LI_L4_CLASSES)
 		totals->l4[p->l4]++;
 }
-
-/* Built twice: with LI_HARDWARE_TIME it is the one program that is loaded for a card with a clock of its own. */
-#ifdef LI_HARDWARE_TIME
-#define li_ingress li_ingress_hw
-#endif
 
 SEC("xdp.frags")
 int li_ingress(struct xdp_md *ctx)
@@ -93,16 +88,13 @@ int li_ingress(struct xdp_md *ctx)
 	s->parsed.parse =
 		(uint8_t)li_parse_frame(ctx, LI_CTX_XDP, (void *)(long)ctx->data, (void *)(long)ctx->data_end, s);
 	li_count_parse(totals, &s->parsed);
-	if (li_worth_matching(s, config)) {
-		li_stamp_card(ctx, s, config);
+	if (li_worth_matching(s, config))
 		li_match(s, totals, config);
-	}
 	if (s->n)
 		li_emit(ctx, LI_CTX_XDP, s);
 	return hook->flags & LI_HOOK_DROP ? XDP_DROP : XDP_PASS;
 }
 
-#ifndef LI_HARDWARE_TIME
 SEC("tc")
 int li_egress(struct __sk_buff *ctx)
 {
@@ -134,6 +126,5 @@ int li_egress(struct __sk_buff *ctx)
 		li_emit(ctx, LI_CTX_SKB, s);
 	return TC_ACT_UNSPEC; /* the next filter decides, as without us */
 }
-#endif
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

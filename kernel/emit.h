@@ -177,25 +177,12 @@ li_inline int li_emit_one(void *ctx, int kind, struct li_scratch *s, uint32_t in
 	return li_emit_packet(ctx, kind, &e);
 }
 
-li_stage int li_emit_one_xdp(struct xdp_md *ctx, struct li_scratch *s, uint32_t index)
-{
-	return s ? li_emit_one(ctx, LI_CTX_XDP, s, index) : 0;
-}
-
-li_stage int li_emit_one_skb(struct __sk_buff *ctx, struct li_scratch *s, uint32_t index)
-{
-	return s ? li_emit_one(ctx, LI_CTX_SKB, s, index) : 0;
-}
-
 li_inline void li_emit(void *ctx, int kind, struct li_scratch *s)
 {
 	for (uint32_t i = 0; i < LI_MAX_MATCHES; i++) {
 		if (i >= li_get(s->n))
 			break;
-		if (kind == LI_CTX_SKB)
-			li_emit_one_skb(ctx, s, i);
-		else
-			li_emit_one_xdp(ctx, s, i);
+		li_emit_one(ctx, kind, s, i); /* in line: a call costs a tenth of a short record */
 	}
 }
 

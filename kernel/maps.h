@@ -34,22 +34,6 @@ struct {
 	__type(value, struct li_slot);
 } li_slots SEC(".maps");
 
-/* The clocks of the cards that stamp their own receive time.  Mapped by the daemon, which measures them. */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, LI_MAX_IFINDEX);
-	__type(key, uint32_t);
-	__type(value, struct li_hwtime);
-} li_hwtime SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, LI_MAX_HW_PORTS);
-	__type(key, uint32_t);
-	__type(value, struct li_hw_count);
-} li_hw_count SEC(".maps");
-
 /* Target maps.  Not preallocated: an empty one costs its bucket table only. */
 #define LI_TARGET_MAP(name, key_type)                                                                                  \
 	struct {                                                                                                       \

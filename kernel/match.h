@@ -128,8 +128,8 @@ li_inline void li_take_claim(struct li_scratch *s, struct li_totals *totals, uin
 	s->n++;
 }
 
-li_noinline int li_take(struct li_scratch *s, struct li_totals *totals, const struct li_config *config,
-			const struct li_target *target, uint32_t how)
+li_inline int li_take(struct li_scratch *s, struct li_totals *totals, const struct li_config *config,
+		      const struct li_target *target, uint32_t how)
 {
 	uint8_t side = how & 0xff, dir = how >> 8 & 0xff;
 
@@ -203,8 +203,7 @@ li_inline void li_mask_v4(struct li_key_v4 *key, uint32_t address, uint32_t len)
 	key->prefix_len = len;
 }
 
-li_noinline int li_match_v4(struct li_scratch *s, struct li_totals *totals, const struct li_config *config,
-			    uint32_t how)
+li_inline int li_match_v4(struct li_scratch *s, struct li_totals *totals, const struct li_config *config, uint32_t how)
 {
 	const uint8_t *address = how & LI_SIDE_SRC ? s->parsed.src : s->parsed.dst;
 	struct li_key_v4 key;
@@ -239,8 +238,7 @@ li_inline void li_mask_v6(struct li_key_v6 *key, uint64_t high, uint64_t low, ui
 	key->prefix_len = len;
 }
 
-li_noinline int li_match_v6(struct li_scratch *s, struct li_totals *totals, const struct li_config *config,
-			    uint32_t how)
+li_inline int li_match_v6(struct li_scratch *s, struct li_totals *totals, const struct li_config *config, uint32_t how)
 {
 	const uint8_t *address = how & LI_SIDE_SRC ? s->parsed.src : s->parsed.dst;
 	struct li_key_v6 key;

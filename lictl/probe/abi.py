@@ -61,8 +61,6 @@ PORT: Final = dtype_of("li_port")
 CONFIG: Final = dtype_of("li_config")
 SLOT_COUNT: Final = dtype_of("li_slot_count")
 TOTALS: Final = dtype_of("li_totals")
-HWTIME: Final = dtype_of("li_hwtime")
-HW_COUNT: Final = dtype_of("li_hw_count")
 KEY_V4: Final = dtype_of("li_key_v4")
 KEY_V6: Final = dtype_of("li_key_v6")
 KEY_MAC: Final = dtype_of("li_key_mac")
@@ -86,12 +84,9 @@ MAP_SLOT_COUNT: Final = "li_slot_count"
 MAP_TOTALS: Final = "li_totals"
 MAP_RINGS: Final = "li_rings"
 MAP_SLEEP: Final = "li_sleep"
-MAP_HWTIME: Final = "li_hwtime"
-MAP_HW_COUNT: Final = "li_hw_count"
 
 PROG_INGRESS: Final = "li_ingress"
 PROG_EGRESS: Final = "li_egress"
-PROG_INGRESS_HW: Final = "li_ingress_hw"
 
 KEY_DTYPES: Final[dict[str, np.dtype[np.void]]] = {
     MAP_V4: KEY_V4,
@@ -114,7 +109,6 @@ MAX_V4_LENS: Final[int] = lib.LI_MAX_V4_LENS
 MAX_V6_LENS: Final[int] = lib.LI_MAX_V6_LENS
 MAX_PORT_LENS: Final[int] = lib.LI_MAX_PORT_LENS
 MAX_CPUS: Final[int] = lib.LI_MAX_CPUS
-MAX_HW_PORTS: Final[int] = lib.LI_MAX_HW_PORTS
 MAX_FRAME: Final[int] = lib.LI_MAX_FRAME
 CLAIM_SLOT_BITS: Final[int] = lib.LI_CLAIM_SLOT_BITS
 CLAIM_SLOT_MASK: Final[int] = lib.LI_CLAIM_SLOT_MASK
@@ -154,10 +148,6 @@ AT_EGRESS: Final[int] = lib.LI_AT_EGRESS
 CLOCK_KERNEL: Final[int] = lib.LI_CLOCK_KERNEL
 CLOCK_HARDWARE: Final[int] = lib.LI_CLOCK_HARDWARE
 CLOCK_FILE: Final[int] = lib.LI_CLOCK_FILE
-HW_USED: Final[int] = lib.LI_HW_USED
-HW_ABSENT: Final[int] = lib.LI_HW_ABSENT
-HW_IMPLAUSIBLE: Final[int] = lib.LI_HW_IMPLAUSIBLE
-HW_STALE: Final[int] = lib.LI_HW_STALE
 HAS_IP: Final[int] = lib.LI_HAS_IP
 HAS_PORTS: Final[int] = lib.LI_HAS_PORTS
 HAS_TCP_FLAGS: Final[int] = lib.LI_HAS_TCP_FLAGS
@@ -181,9 +171,6 @@ L4_NAMES: Final[tuple[str, ...]] = tuple(
     )
 )
 """Name of each LI_L4_* class by its number."""
-
-HW_NAMES: Final[tuple[str, ...]] = ("used", "absent", "implausible", "stale")
-"""Name of each LI_HW_* class by its number."""
 
 
 def claim_of(slot: int, generation: int) -> int:
