@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import tomllib
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import delete, insert, select
 
-from lictl.errors import IntegrityError, UnavailableError
+from lictl.errors import IntegrityError, UnavailableError, UsageError
 from lictl.home import Home
+from lictl.warrants.postgres import DRIVER
 from lictl.warrants.rows import Reader
 from lictl.warrants.schema import VERSION, meta
 from lictl.warrants.upgrade import upgrade, version_of
@@ -28,15 +29,42 @@ ERASE: Final = "erase"
 _CONTEXT: Final = b"lictl.warrants/check"
 
 
-def prepare(database: Database, sealer: Sealer | None) -> tuple[Vault, Reader]:
-    """Brings the tables up to date and opens what is sealed; errors as of `Store.open`."""
+def place_of(home: Home) -> Place:
+    """Where the store of a home is: the URL that `database` in its lictl.toml gives, else its file.
+
+    Raises:
+        UsageError: lictl.toml cannot be read.
+    """
+    try:
+        url = tomllib.loads(home.site_file.read_text()).get("database")
+    except FileNotFoundError:
+        url = None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"{home.site_file} cannot be read: {reason}.", "Correct it.") from None
+    if url is None:
+        return home.database
+    if not isinstance(url, str):
+        raise UsageError(f"{home.site_file}: `database` is no text.", f"Write {DRIVER}://USER@HOST/NAME, or nothing.")
+    return url
+
+
+def prepare(database: Database, keys: Sealer | Home) -> tuple[Vault, Reader]:
+    """Brings the tables up to date and opens what is sealed.
+
+    Args:
+        database: as it is.
+        keys: what seals; or the home whose keys do, which get made where nothing can have been sealed yet.
+
+    Raises:
+        LictlError: as of `Store.open`.
+    """
     with database.read() as connection:
         version = version_of(connection, database.name)
     if version < VERSION:
         with database.write() as connection:
-            sealer = _bring_up(connection, database, sealer)
-    if sealer is None:
-        sealer = _of_home(database.place, make=False)
+            _bring_up(connection, database, keys)
+    sealer = _sealer(keys, make=False)
     with database.read() as connection:
         noted = dict(connection.execute(select(meta.c.key, meta.c.value).where(meta.c.key.in_((CHECK, ERASE)))).all())
     _check_key(database.name, sealer, noted.get(CHECK))
@@ -46,28 +74,26 @@ def prepare(database: Database, sealer: Sealer | None) -> tuple[Vault, Reader]:
     return vault, Reader(vault)
 
 
-def _bring_up(connection: Connection, database: Database, sealer: Sealer | None) -> Sealer:
-    version = version_of(connection, database.name)  # another process may have done it meanwhile
-    made = sealer or _of_home(database.place, make=version < VERSION)
-    if version < VERSION:
-        upgrade(connection, version, lambda: made)
-        check = made.wrap(made.new_key(), _CONTEXT).hex()
-        connection.execute(insert(meta), [{"key": CHECK, "value": check}])
-        if version:
-            connection.execute(insert(meta), [{"key": ERASE, "value": "due"}])
-    return made
+def _bring_up(connection: Connection, database: Database, keys: Sealer | Home) -> None:
+    version = version_of(connection, database.name)
+    if version == VERSION:
+        return  # another process has done it meanwhile
+    sealer = _sealer(keys, make=True)
+    upgrade(connection, version, sealer)
+    check = sealer.wrap(sealer.new_key(), _CONTEXT).hex()
+    connection.execute(insert(meta).values(key=CHECK, value=check))
+    if version:
+        connection.execute(insert(meta).values(key=ERASE, value="due"))
 
 
-def _of_home(place: Place, *, make: bool) -> Sealer:
-    """The sealer of the home in which the file lies; its keys are made where nothing can have been sealed yet."""
+def _sealer(keys: Sealer | Home, *, make: bool) -> Sealer:
+    if not isinstance(keys, Home):
+        return keys
     from lictl.keys.site import FOLDER, SiteKey
 
-    if not isinstance(place, Path):
-        raise ValueError("a store that is no file needs the sealer of its home")
-    home = Home(place.parent)
-    if make and not (home.root / FOLDER).exists():
-        return SiteKey.make(home).sealer
-    return SiteKey.open(home).sealer
+    if make and not (keys.root / FOLDER).exists():
+        return SiteKey.make(keys).sealer
+    return SiteKey.open(keys).sealer
 
 
 def _check_key(name: str, sealer: Sealer, check: str | None) -> None:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError, OperationalError
+from sqlalchemy.exc import IntegrityError as ConstraintError
 
-from lictl.errors import MachineError, RefusedError, UnavailableError, UsageError
+from lictl.errors import IntegrityError, MachineError, RefusedError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,6 +73,9 @@ class Postgres:
             raise UnavailableError(
                 f"The {self.name} cannot be reached: {_first_line(error)}", "Check the server and the URL."
             ) from None
+        except ConstraintError as error:  # its detail quotes the row
+            reason = _first_line(error)
+            raise IntegrityError(f"The {self.name} refuses a change: {reason}.", "Nothing was changed.") from None
         except DatabaseError as error:
             if getattr(error.orig, "sqlstate", None) == "42501":  # insufficient_privilege
                 raise MachineError(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.exc import IntegrityError as ConstraintError
 
 from lictl.errors import IntegrityError, MachineError, UnavailableError
 from lictl.home import FILE_MODE
@@ -51,6 +52,8 @@ class Sqlite:
             if "locked" in reason:
                 raise UnavailableError(f"{self.name} is in use by another process.", "Try again.") from None
             raise MachineError(f"{self.name}: {reason}.", "Check disk space and permissions.") from None
+        except ConstraintError as error:
+            raise IntegrityError(f"{self.name} refuses a change: {error.orig}.", "Nothing was changed.") from None
         except DatabaseError as error:
             if "not a database" in str(error.orig) or "malformed" in str(error.orig):
                 raise IntegrityError(f"{self.name} is damaged: {error.orig}.", "Restore it from a backup.") from None

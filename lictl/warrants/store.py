@@ -8,17 +8,19 @@ here as well, and once more by the database.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy import delete, insert, select, update
 
 from lictl.errors import RefusedError
+from lictl.home import Home
 from lictl.warrants import agencies, approval, lifecycle, slots
 from lictl.warrants.approval import write_instrument
 from lictl.warrants.database import Database, Place
 from lictl.warrants.instruments import check_file
 from lictl.warrants.names import number_of, number_of_id
-from lictl.warrants.opening import prepare
+from lictl.warrants.opening import place_of, prepare
 from lictl.warrants.records import Agency, Delivery, Instrument, Overview, Warrant, to_armed
 from lictl.warrants.rows import overviews
 from lictl.warrants.schema import audit_head, meta, warrants
@@ -47,9 +49,9 @@ class Store:
     where it could be several. An act that the table of `lictl.warrants.states` does not have is a RefusedError.
     """
 
-    def __init__(self, database: Database, sealer: Sealer | None = None) -> None:
+    def __init__(self, database: Database, keys: Sealer | Home) -> None:
         self._database = database
-        self._vault, self._reader = prepare(database, sealer)
+        self._vault, self._reader = prepare(database, keys)
 
     @classmethod
     def open(cls, place: Place, sealer: Sealer | None = None) -> Store:
@@ -64,12 +66,29 @@ class Store:
             MachineError: no permission, disk full.
             IntegrityError: it is no store, or another site's key sealed it.
         """
+        keys = Home(place.parent) if sealer is None and isinstance(place, Path) else sealer
+        if keys is None:
+            raise ValueError("a store that is no file needs the sealer of its home")
+        return cls._opened(place, keys)
+
+    @classmethod
+    def _opened(cls, place: Place, keys: Sealer | Home) -> Store:
         database = Database(place)
         try:
-            return cls(database, sealer)
+            return cls(database, keys)
         except BaseException:
             database.close()
             raise
+
+    @classmethod
+    def of(cls, home: Home) -> Store:
+        """Opens the store of a home: the database that `database = URL` in its lictl.toml names, else its file.
+
+        Raises:
+            UsageError: lictl.toml cannot be read, or the URL is none of PostgreSQL.
+            UnavailableError, MachineError, IntegrityError: as of :meth:`open`.
+        """
+        return cls._opened(place_of(home), home)
 
     def close(self) -> None:
         """Closes it."""

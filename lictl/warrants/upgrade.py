@@ -12,8 +12,6 @@ from lictl.errors import IntegrityError, UnavailableError
 from lictl.warrants import schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from sqlalchemy import Connection
 
     from lictl.keys.sealer import Sealer
@@ -38,13 +36,13 @@ def version_of(connection: Connection, name: str) -> int:
     return int(version)
 
 
-def upgrade(connection: Connection, version: int, sealer: Callable[[], Sealer]) -> None:
+def upgrade(connection: Connection, version: int, sealer: Sealer) -> None:
     """Runs the steps that are missing.
 
     Args:
         connection: in a transaction that writes; nothing is committed here.
         version: of the tables that are there.
-        sealer: called where a step seals what an older version had in plain.
+        sealer: seals what an older version had in plain.
     """
     # Alembic is slow to import and not needed on most starts.
     from alembic.config import Config

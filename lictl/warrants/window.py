@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _FIRST: Final = "first-interception"
-_FIRST_OR_TENTH_DAY: Final = "first-interception-or-tenth-day"
+_FIRST_OR_TENTH_DAY: Final = "start-or-tenth-day"
 
 
 @dataclass(frozen=True, slots=True)

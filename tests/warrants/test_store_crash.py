@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
-from warrant_texts import NOW_NS
+from warrant_people import in_force
 
+from lictl.warrants.records import NO_SLOT
 from lictl.warrants.store import Store
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ PROLOGUE = f"""
 import os, signal, sys
 from pathlib import Path
 sys.path[:0] = [{str(HERE)!r}, *{sys.path!r}]
+from warrant_people import in_force
 from warrant_texts import NOW_NS, build_text
 from lictl.warrants import slots
 from lictl.warrants.model import load
@@ -46,13 +48,13 @@ setattr(slots, at, dying)
 if at == "give_back":
     store.revoke("W-1", NOW_NS)
     store.release_slot("W-1")
-store.add_warrant(file(2), NOW_NS)
+in_force(store, file(2))
 """
 
 ADDS_FOR_EVER = """
 n = 0
 while True:
-    added = store.add_warrant(file(n), NOW_NS)
+    added = in_force(store, file(n))
     print(added.id, flush=True)
     if n % 3 == 2:
         store.revoke(added.id, NOW_NS)
@@ -65,16 +67,17 @@ while True:
 def check_consistent(store: Store) -> None:
     """Every order has its deliveries; slots and their holders agree; no claim was given out twice."""
     orders = store.list()
-    holding = {order.slot: int(order.id.removeprefix("W-")) for order in orders if not order.released}
+    approved = [order for order in orders if order.slot != NO_SLOT]
+    holding = {order.slot: int(order.id.removeprefix("W-")) for order in approved if not order.released}
     with store._database.read() as connection:
         slots = connection.execute(text("SELECT slot, generation, holder FROM slots")).all()
         assert connection.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
         assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
     assert {row.slot: row.holder for row in slots if row.holder is not None} == holding
-    assert len({order.claim for order in orders}) == len(orders)
+    assert len({order.claim for order in approved}) == len(approved)
     assert all(order.deliveries for order in orders)
     for row in slots:
-        assert row.generation == max(order.generation for order in orders if order.slot == row.slot)
+        assert row.generation == max(order.generation for order in approved if order.slot == row.slot)
 
 
 @pytest.mark.parametrize("at", ["take", "hold", "give_back"])
@@ -82,17 +85,18 @@ def test_kill_inside_a_transaction_leaves_nothing_of_it(
     at: str, tmp_path: Path, store: Store, file_with: Callable[..., WarrantFile]
 ) -> None:
     """The process dies with rows written and not committed: on opening, the transaction never was."""
-    store.add_warrant(file_with({"intercept.liid": '"L1"'}), NOW_NS)
+    in_force(store, file_with({"intercept.liid": '"L1"'}))
     store.close()
     path = tmp_path / "warrants.db"
     done = subprocess.run([sys.executable, "-c", PROLOGUE + DIES_INSIDE, path, at], timeout=120, check=False)
     assert done.returncode == -signal.SIGKILL
     again = Store.open(path)
-    (only,) = again.list()
+    only, *dying = again.list()
     assert (only.liid, only.released) == ("L1", False)
     assert only.state == ("revoked" if at == "give_back" else "active")
+    assert [(order.state, order.slot) for order in dying] == ([] if at == "give_back" else [("submitted", NO_SLOT)])
     check_consistent(again)
-    again.add_warrant(file_with({"intercept.liid": '"L3"'}), NOW_NS)
+    in_force(again, file_with({"intercept.liid": '"L3"'}))
     check_consistent(again)
     again.close()
 

@@ -21,7 +21,7 @@ depends_on = None
 
 # The authorities of lictl 0.1: longest term, and from when it counts.
 _TERMS = {
-    "title-iii": ("30 days", "first-interception-or-tenth-day"),
+    "title-iii": ("30 days", "start-or-tenth-day"),
     "title-iii-emergency": ("48 hours", "start"),
     "pen-trap": ("60 days", "start"),
     "pen-trap-emergency": ("48 hours", "start"),
@@ -192,7 +192,7 @@ def _copy(connection: sa.Connection) -> None:
         rows = connection.execute(query, {"last": last, "chunk": _CHUNK}).mappings().all()
         if not rows:
             break
-        made = [_converted(row, sealer()) for row in rows]
+        made = [_converted(row, sealer) for row in rows]
         for at, name in enumerate(new):
             connection.execute(new[name].insert(), [each[at] for each in made])
         last = rows[-1]["number"]
