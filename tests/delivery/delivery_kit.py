@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import subprocess
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -13,7 +15,7 @@ from lictl.delivery.segments import list_segments
 from lictl.delivery.spool import Appended, Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 MIB = 1 << 20
@@ -42,6 +44,18 @@ def sealed_stream(name: str = "W-1") -> StreamConfig:
 def record(sequence: int, size: int = 16) -> bytes:
     """A record whose content follows from its number."""
     return f"{sequence:015d}\n".encode() * (size // 16)
+
+
+@contextlib.contextmanager
+def small_disk(folder: Path, options: str) -> Iterator[Path]:
+    """A tmpfs of its own in a new folder; `options` as of mount(8), such as size=2m."""
+    disk = folder / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "lictl-test", str(disk)], check=True)
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 def open_spool(folder: Path, quota: int = 64 * MIB, **options: object) -> Spool:

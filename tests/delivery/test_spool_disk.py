@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from typing import TYPE_CHECKING
 
+import delivery_kit
 import pytest
 from delivery_kit import MIB, append, fill, open_spool
 
@@ -23,13 +23,8 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 2 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m,nr_inodes=64", "lictl-test", str(disk)], check=True)
-    try:
+    with delivery_kit.small_disk(tmp_path, "size=2m,nr_inodes=64") as disk:
         yield disk
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 def blocks(folder: Path) -> list[int]:

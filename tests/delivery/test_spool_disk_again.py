@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from typing import TYPE_CHECKING
 
+import delivery_kit
 import pytest
 from delivery_kit import MIB, append, fill, open_spool
 
@@ -24,13 +24,8 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 6 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m", "lictl-test", str(disk)], check=True)
-    try:
+    with delivery_kit.small_disk(tmp_path, "size=6m") as disk:
         yield disk
-    finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
 
 
 def acknowledge(folder: Path, block: int) -> None:
