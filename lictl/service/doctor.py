@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import shutil
@@ -75,11 +76,29 @@ def _kernel() -> Iterator[Check]:
         release,
         f"Boot a kernel of {wanted} or later (Debian 12).",
     )
+    if realtime(platform.version(), Path("/sys/kernel/realtime")):
+        yield Check(
+            "kernel preemption", "bad",
+            "PREEMPT_RT: a packet's program can be interrupted by another one's on the same CPU, and their data mix",
+            "Boot a kernel without PREEMPT_RT.",
+        )  # fmt: skip
     yield _present("kernel types (BTF)", Path("/sys/kernel/btf/vmlinux"), "Boot a kernel with CONFIG_DEBUG_INFO_BTF=y.")
     from lictl.probe import features
 
     for feature in features.probe():
         yield Check(f"kernel feature {feature.name}", "ok" if feature.ok else "bad", feature.found, feature.fix)
+
+
+def realtime(version: str, told: Path) -> bool:
+    """Whether a kernel is fully preemptible.
+
+    Args:
+        version: as `uname -v` prints it.
+        told: /sys/kernel/realtime, which older such kernels have.
+    """
+    with contextlib.suppress(OSError):
+        return told.read_text().strip() == "1"
+    return "PREEMPT_RT" in version.split()
 
 
 def _present(name: str, path: Path, fix: str) -> Check:
@@ -156,7 +175,7 @@ def _tools() -> Iterator[Check]:
 
 def _interface(name: str) -> Iterator[Check]:
     from lictl.errors import LictlError
-    from lictl.probe import interfaces
+    from lictl.probe import interfaces, superframes
 
     label = f"interface {name}"
     try:
@@ -168,6 +187,14 @@ def _interface(name: str) -> Iterator[Check]:
     for feature, option, why in _HARMFUL:
         if found.features.get(feature):
             yield Check(f"{label} {feature}", "bad", f"on: {why}", f"ethtool -K {name} {option} off")
+    large = superframes.too_large(name)
+    if large:
+        yield Check(
+            f"{label} BIG TCP", "bad",
+            f"{', '.join(f'{limit} {value}' for limit, value in large.items())}: where leaving packets are captured "
+            "(one port served alone), frames above 64 KiB have no IP length and match no order",
+            f"ip link set dev {name} {' '.join(f'{limit} {superframes.LARGEST}' for limit in large)}",
+        )  # fmt: skip
     if found.features.get("rx-gro"):
         yield Check(
             f"{label} generic-receive-offload", "warn",

@@ -24,7 +24,7 @@ from lictl.times import now_ns
 from lictl.warrants.fields import read_moment
 from lictl.warrants.model import WarrantFile, load
 from lictl.warrants.records import MODE_NUMBERS
-from lictl.warrants.store import slot_flags
+from lictl.warrants.rows import slot_flags
 
 if TYPE_CHECKING:
     from pathlib import Path
