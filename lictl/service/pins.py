@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lictl.errors import RefusedError
 from lictl.home import FILE_MODE
 
 if TYPE_CHECKING:
@@ -24,10 +26,12 @@ class Pins:
     Attributes:
         folder: on a bpffs.
         ring_bytes: of each CPU's ring.
+        netns: inode of the network namespace whose interfaces it captures on; 0: not known.
     """
 
     folder: str
     ring_bytes: int
+    netns: int = 0
 
     @property
     def present(self) -> bool:
@@ -47,6 +51,39 @@ def note(home: Home, pins: Pins) -> None:
 def forget(home: Home) -> None:
     """Nothing is pinned any more."""
     (home.run / _NAME).unlink(missing_ok=True)
+
+
+def this_netns() -> int:
+    """Inode of this thread's network namespace (namespaces(7))."""
+    return Path("/proc/thread-self/ns/net").stat().st_ino
+
+
+def check_netns(home: Home) -> None:
+    """Refuses to touch a capture that runs in another network namespace: the same numbers are other interfaces there.
+
+    A namespace that is gone took its interfaces along; what is pinned is then taken over as usual.
+
+    Raises:
+        RefusedError: says where the namespace is.
+    """
+    pins = left_behind(home)
+    if pins is None or pins.netns in (0, this_netns()):
+        return
+    where = _find_netns(pins.netns)
+    if where is not None:
+        raise RefusedError(
+            "the capture of this home was started in another network namespace, and goes on there.",
+            f"Run the command there: nsenter --net={where} lictl ...",
+        )
+
+
+def _find_netns(inode: int) -> Path | None:
+    """A file that leads to a network namespace, where any does."""
+    for path in (*Path("/run/netns").glob("*"), *Path("/proc").glob("[0-9]*/ns/net")):
+        with contextlib.suppress(OSError):
+            if path.stat().st_ino == inode:
+                return path
+    return None
 
 
 def left_behind(home: Home) -> Pins | None:
