@@ -16,6 +16,7 @@ from lictl.papers import gather, report, transparency
 from lictl.papers.certificate import to_json
 from lictl.papers.incident import read_incident
 from lictl.papers.record import InterceptRecord
+from lictl.papers.report import Statute
 from lictl.papers.rules import FORMS, Rule
 from lictl.papers.trails import trail_of
 from lictl.people.permits import sees_targets
@@ -144,11 +145,12 @@ class PapersDesk:
             if first or last:
                 raise UsageError("What is public is chosen by the calendar alone.", "Leave --from and --to out.")
             self._note(actor, "read.report", None, {"kind": kind})
-            return report.as_json(transparency.public(self._orders(), now_ns()))
+            return report.as_json(transparency.public(self._counted(), now_ns()))
         self._note(actor, "read.report", None, {"kind": kind, "from": first, "to": last})
         if kind == "counts":
-            return report.as_json(report.counts(self._orders(), first, last))
-        return report.as_json(report.statute_report(self._orders(), report.Statute(kind), first, last))
+            return report.as_json(report.counts(self._counted(), first, last))
+        statute = Statute(kind)
+        return report.as_json(report.statute_report(self._orders(statute), statute, first, last))
 
     def drill_begin(self, actor: Actor) -> dict[str, Any]:
         """Records that a drill begins; the site that it is for, and the entry's number."""
@@ -164,8 +166,15 @@ class PapersDesk:
         seq = self._note(actor, "note.drill", None, {**result, "begun": begun})
         return {"seq": seq, "begun": begun, "record_sha256": result["record_sha256"]}
 
-    def _orders(self) -> Iterable[OrderFacts]:
-        return [facts for warrant in self._store.list() if (facts := gather.order_facts(warrant)) is not None]
+    def _counted(self) -> list[OrderFacts]:
+        return gather.counted(self._store.approvals())
+
+    def _orders(self, statute: Statute) -> Iterable[OrderFacts]:
+        """Whole orders, but only those that a statute is about."""
+        for each in report.about(self._counted(), statute):
+            facts = gather.order_facts(self._store.get(each.id))
+            if facts is not None:
+                yield facts
 
 
 def _rule(text: str) -> Rule:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from lictl.audit.entry import OUTCOMES
 from lictl.papers.orders import Granted, OrderFacts
 from lictl.papers.record import LOSSES, Counts, Event, Instrument, InterceptRecord
 from lictl.targets import layout
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from lictl.audit.entry import Entry
-    from lictl.warrants.records import Warrant
+    from lictl.warrants.records import Approval, Warrant
     from lictl.warrants.who import Who
 
 HIDDEN: Final = "withheld: the role auditor does not see targets"
 DESTROYED: Final = "not readable any more: the order's key was destroyed"
+ADD: Final = "warrant.add"
 ARM: Final = "warrant.arm"
 
 _HEADER_FIELDS: Final = (
@@ -67,17 +69,22 @@ def trail(entries: Iterable[Entry], order: str, head: tuple[int, str] | None = N
         head: number and hash of the last entry.
     """
     about: dict[int, Entry] = {}
+    drafts: dict[int, Entry] = {}  # an order has no id yet when it is added: the outcome names it
     failed: set[int] = set()
     done: dict[int, int] = {}
     for entry in entries:
         subject = entry.subject or ""
-        if entry.action in ("done", "failed") and subject.isdecimal():
-            if int(subject) not in about:
-                continue
-            if entry.action == "failed":
-                failed.add(int(subject))
-            else:
-                done[int(subject)] = entry.time_ns
+        if entry.action == ADD and not subject:
+            drafts[entry.seq] = entry
+        elif entry.action in OUTCOMES and subject.isdecimal():
+            intent = int(subject)
+            draft = drafts.pop(intent, None)
+            if draft is not None and (entry.after or {}).get("order") == order:
+                about[intent] = draft
+            if intent in about and entry.action == "done":
+                done[intent] = entry.time_ns
+            elif intent in about:
+                failed.add(intent)
         elif subject == order or subject.startswith(f"{order}/"):
             about[entry.seq] = entry
     return Trail(tuple(about.values()), frozenset(failed), done, *(head or (None, "")))
@@ -272,6 +279,19 @@ def counts_of(streams: Iterable[Mapping[str, Any]], known_ns: int) -> list[Count
             known_ns=known_ns,
         )
         for each in streams
+    ]
+
+
+def counted(approvals: Iterable[Approval]) -> list[OrderFacts]:
+    """What counting needs of each order that was ever approved: nothing that is sealed is opened for it."""
+    granted: dict[str, list[Granted]] = {}
+    first: dict[str, Approval] = {}
+    for each in approvals:
+        first.setdefault(each.id, each)
+        granted.setdefault(each.id, []).append(Granted(each.act, each.approved_ns, each.starts_ns, each.ends_ns))
+    return [
+        OrderFacts(id_, each.kind, each.kind, "", each.mode, each.state, each.emergency, tuple(granted[id_]))
+        for id_, each in first.items()
     ]
 
 

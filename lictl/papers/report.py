@@ -100,15 +100,21 @@ def statute_report(
     orders: Iterable[OrderFacts], statute: Statute, first: str | None = None, last: str | None = None
 ) -> Report:
     """One row for each order of the kind that a statute is about, by month of approval."""
-    prefix, title = _ABOUT[statute]
+    title = _ABOUT[statute][1]
     columns = COLUMNS[statute]
     chosen = sorted(
-        (o for o in orders if o.kind.startswith(prefix) and _within(month_of(o.approved_ns), first, last)),
+        (o for o in about(orders, statute) if _within(month_of(o.approved_ns), first, last)),
         key=lambda order: (order.approved_ns, order.id),
     )
     rows = tuple(tuple(c.value(o) if c.value else NOT_KNOWN for c in columns) for o in chosen)
     notes = tuple(f"{c.key} ({c.clause}) is not known to the carrier: {c.why}" for c in columns if c.value is None)
     return Report(title, tuple(column.key for column in columns), rows, notes)
+
+
+def about(orders: Iterable[OrderFacts], statute: Statute) -> Iterable[OrderFacts]:
+    """The orders of the kind that a statute is about."""
+    prefix = _ABOUT[statute][0]
+    return (order for order in orders if order.kind.startswith(prefix))
 
 
 def _or_unstated(value: str) -> str:

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 # The exact order of fields of lictl.audit.entry; a quote inside of a value is escaped, so nothing else looks like it.
-_ABOUT: Final = re.compile(rb',"action":"([^"\\]*)","subject":"([^"\\]*)"')
+_ABOUT: Final = re.compile(rb',"action":"([^"\\]*)","subject":(?:"([^"\\]*)"|null)')
+_SEQ: Final = re.compile(rb'\{"prev":"[^"]*","seq":([0-9]+),')
+_ADD: Final = b"warrant.add"
+_OUTCOMES: Final = frozenset({b"done", b"failed"})
 
 
 def trail_of(folder: Path, order: str, head: tuple[int, str] | None = None) -> Trail:
@@ -39,21 +42,38 @@ def trail_of(folder: Path, order: str, head: tuple[int, str] | None = None) -> T
 
 
 def _about(folder: Path, order: bytes) -> Iterator[Entry]:
-    """Entries whose subject is the order, and the outcomes of those of them that are intents."""
+    """What `trail` may want: entries about the order, their outcomes, and the adding of what became this order."""
     numbers: set[bytes] = set()
+    drafts: dict[bytes, bytes] = {}
+    for line, action, about in _lines(folder):
+        if action == _ADD and not about:
+            drafts[_number(line)] = line
+        elif action in _OUTCOMES:
+            draft = drafts.pop(about, None)
+            if draft is not None and b'"%b"' % order in line:
+                yield parse_entry(draft[:-1])
+                yield parse_entry(line[:-1])
+            elif about in numbers:
+                yield parse_entry(line[:-1])
+        elif about == order or about.startswith(order + b"/"):
+            numbers.add(_number(line))
+            yield parse_entry(line[:-1])
+
+
+def _lines(folder: Path) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Each entry's line with its action and its subject, empty where it has none."""
     for path in list_files(folder):
         with path.open("rb") as file:
             for line in file:
-                found = _ABOUT.search(line) if line.startswith(ENTRY_START) and line.endswith(b"\n") else None
-                if found is None:
-                    continue
-                if found[1] in (b"done", b"failed"):
-                    if found[2] in numbers:
-                        yield parse_entry(line[:-1])
-                elif found[2] == order or found[2].startswith(order + b"/"):
-                    entry = parse_entry(line[:-1])
-                    numbers.add(str(entry.seq).encode())
-                    yield entry
+                if line.startswith(ENTRY_START) and line.endswith(b"\n"):
+                    found = _ABOUT.search(line)
+                    if found is not None:
+                        yield line, found[1], found[2] or b""
+
+
+def _number(line: bytes) -> bytes:
+    found = _SEQ.match(line)
+    return found[1] if found is not None else b""
 
 
 def _last(folder: Path) -> Entry | None:

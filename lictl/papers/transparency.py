@@ -34,7 +34,7 @@ HALVES: Final = 4
 """How many half-years are published."""
 
 FAMILIES: Final = {
-    "title-iii": "orders and emergencies for content or more (18 USC 2518)",
+    "title-iii": "interception orders and emergencies (18 USC 2518)",
     "pen-trap": "pen registers and trap and trace (18 USC 3123, 3125)",
     "fisa-content": "FISA orders, content",
     "fisa-headers": "FISA orders, other than content",

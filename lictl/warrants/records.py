@@ -133,6 +133,24 @@ class Overview:
 
 
 @dataclass(frozen=True, slots=True)
+class Approval:
+    """One approved instrument without anything that names its subject: for counts over very many orders.
+
+    Attributes: as of `Instrument` and its `Warrant`; `id` is the order's.
+    """
+
+    id: str
+    kind: str
+    mode: str
+    emergency: bool
+    state: str
+    act: str
+    approved_ns: int
+    starts_ns: int
+    ends_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Warrant:
     """One order of the store, with the slot of the kernel that it was given.
 

@@ -12,7 +12,7 @@ from lictl.targets import layout
 from lictl.targets.grammar import parse
 from lictl.targets.kinds import Target, access_only
 from lictl.warrants.kinds import rule_of
-from lictl.warrants.records import NO_SLOT, Delivery, Instrument, Overview, Warrant
+from lictl.warrants.records import NO_SLOT, Approval, Delivery, Instrument, Overview, Warrant
 from lictl.warrants.schema import deliveries, instruments, warrant_keys, warrants
 from lictl.warrants.who import Who
 from lictl.warrants.window import term_of, term_text
@@ -220,6 +220,20 @@ def overviews(connection: Connection, query: Select[Any]) -> list[Overview]:
         )
         for row in rows
     ]
+
+
+def approvals(connection: Connection) -> list[Approval]:
+    """Every approved instrument, those of one order together and the original first."""
+    query = (
+        select(
+            warrants.c.number, warrants.c.kind, warrants.c.mode, warrants.c.emergency, warrants.c.state,
+            instruments.c.act, instruments.c.approved_ns, instruments.c.starts_ns, instruments.c.ends_ns,
+        )
+        .join(instruments, instruments.c.warrant == warrants.c.number)
+        .where(instruments.c.state == "approved", instruments.c.approved_ns.is_not(None))
+        .order_by(warrants.c.number, instruments.c.position)
+    )  # fmt: skip
+    return [Approval(f"W-{number}", *rest) for number, *rest in connection.execute(query)]
 
 
 def slot_flags(order: InterceptTable) -> int:

@@ -21,8 +21,8 @@ from lictl.warrants.database import Database, Place
 from lictl.warrants.instruments import check_file
 from lictl.warrants.names import number_of, number_of_id
 from lictl.warrants.opening import place_of, prepare
-from lictl.warrants.records import Agency, Delivery, Instrument, Overview, Warrant, to_armed
-from lictl.warrants.rows import overviews
+from lictl.warrants.records import Agency, Approval, Delivery, Instrument, Overview, Warrant, to_armed
+from lictl.warrants.rows import approvals, overviews
 from lictl.warrants.schema import audit_head, meta, warrants
 from lictl.warrants.states import LIVE, OVER, Act, State, move
 from lictl.warrants.who import Who
@@ -40,6 +40,7 @@ __all__ = ["Agency", "Delivery", "Instrument", "Overview", "Store", "Warrant", "
 
 Warrants: TypeAlias = list[Warrant]
 Overviews: TypeAlias = list[Overview]
+Approvals: TypeAlias = list[Approval]
 
 
 class Store:
@@ -275,6 +276,11 @@ class Store:
         query = select(warrants)
         with self._database.read() as connection:
             return overviews(connection, query if states is None else query.where(warrants.c.state.in_(states)))
+
+    def approvals(self) -> Approvals:
+        """Every approved instrument of every order, without anything that names a subject."""
+        with self._database.read() as connection:
+            return approvals(connection)
 
     def live(self, now_ns: int) -> Warrants:
         """Orders to be armed: approved and not past their end; also those that start later, with their window."""

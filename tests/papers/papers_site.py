@@ -110,8 +110,9 @@ class PapersSite:
 
     def approved(self, text: str | None = None) -> Warrant:
         """An order that two people put into force, with its entries."""
+        added = self.chain.append("warrant.add", actor={"uid": ALICE.uid, "name": ALICE.name})
         order = self.store.draft(load(text or order_text(), NOW), ALICE, NOW)
-        self.act("warrant.add", order.id, ALICE)
+        self.chain.done(added, after={"order": order.id, "instruments": ["draft"]})
         self.store.submit(order.id, ALICE, NOW)
         self.act("warrant.submit", order.id, ALICE)
         self.act("warrant.approve", order.id, BOB)
