@@ -114,6 +114,7 @@ struct ln_ring_state {
 	uint32_t size;	   /* bytes */
 	uint64_t waiting;  /* bytes not yet released */
 	uint64_t consumed; /* records released since ln_open */
+	uint64_t damaged;  /* records skipped since ln_open because they contradict their own lengths */
 };
 
 /* Fills the batch with what all rings hold, merged by time; never blocks. The

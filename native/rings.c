@@ -180,6 +180,7 @@ int ln_rings(struct ln_probe *probe, struct ln_ring_state *out, int max)
 			.size = ring->size,
 			.waiting = __atomic_load_n(ring->producer, __ATOMIC_ACQUIRE) - consumer,
 			.consumed = __atomic_load_n(&ring->consumed, __ATOMIC_RELAXED),
+			.damaged = __atomic_load_n(&ring->damaged, __ATOMIC_RELAXED),
 		};
 	}
 	return n;

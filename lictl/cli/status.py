@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 from lictl.cli import output, state
+from lictl.cli.store import open_store
 
 
 def register(app: typer.Typer) -> None:
@@ -22,29 +23,44 @@ def register(app: typer.Typer) -> None:
 
 def status(
     watch: Annotated[bool, typer.Option("--watch", help="Renew every second until Ctrl-C.")] = False,
+    all_: Annotated[
+        bool, typer.Option("--all", help="Also the newest 100 orders that are over and delivered, with their accounts.")
+    ] = False,
     home: state.HomeOption = None,
     as_json: state.JsonOption = False,
 ) -> None:
     """Shows ports, rings, clock, the accounting of each warrant, delivery and alarms of the running daemon.
 
-    For every stream: matched = delivered + lost + in flight, exactly.
+    For every stream: matched = delivered + lost + withheld + in flight, exactly.
     """
     from lictl.service.client import Client
     from lictl.service.guard import open_home
 
     now = state.use(home, as_json)
     client = Client(open_home(now.home))
+
+    def ask() -> dict[str, Any]:
+        report: dict[str, Any] = client.call("status")
+        return {**report, "finished": _finished(now)} if all_ else report
+
     if not watch:
-        _show(now, client.call("status"))
+        _show(now, ask())
     elif now.as_json:
         while True:
-            output.emit(client.call("status"))
+            output.emit(ask())
             time.sleep(1)
     else:
         with Live(console=output.console(), auto_refresh=False, screen=False) as live:
             while True:
-                live.update(Group(*render(client.call("status"))), refresh=True)
+                live.update(Group(*render(ask())), refresh=True)
                 time.sleep(1)
+
+
+def _finished(now: state.State) -> list[dict[str, Any]]:
+    from lictl.service.finished import finished
+
+    with open_store(now.home) as store:
+        return finished(now.home, store)
 
 
 def _show(now: state.State, report: dict[str, Any]) -> None:
@@ -60,7 +76,8 @@ def render(report: dict[str, Any]) -> Iterator[RenderableType]:
     """The parts of the status screen.
 
     Args:
-        report: what the daemon's operation `status` returns (lictl.service.status).
+        report: what the daemon's operation `status` returns (lictl.service.status); with `finished`, also what
+            `lictl.service.finished.finished` does.
     """
     site, daemon, clock = report["site"], report["daemon"], report["clock"]
     taken = ", took over what an earlier daemon left" if daemon["took_over"] else ""
@@ -75,9 +92,16 @@ def render(report: dict[str, Any]) -> Iterator[RenderableType]:
     )
     yield Text()
     yield output.table(
-        ["RING", "FILL", "BYTES WAITING", "SIZE", "RECORDS"],
+        ["RING", "FILL", "BYTES WAITING", "SIZE", "RECORDS", "DAMAGED"],
         [
-            (f"cpu {r['cpu']}", f"{100 * r['waiting'] / r['size']:.1f} %", r["waiting"], r["size"], r["consumed"])
+            (
+                f"cpu {r['cpu']}",
+                f"{100 * r['waiting'] / r['size']:.1f} %",
+                r["waiting"],
+                r["size"],
+                r["consumed"],
+                r["damaged"],
+            )
             for r in report["rings"]
         ],
     )
@@ -99,6 +123,9 @@ def render(report: dict[str, Any]) -> Iterator[RenderableType]:
         ],
         list(_accounts(report["warrants"])),
     )
+    if "finished" in report:
+        yield Text()
+        yield _finished_table(report["finished"])
     yield Text()
     yield output.table(
         ["AGENCY", "WORKER", "CONNECTED", "RECORDS BEHIND", "BYTES BEHIND", "LAST ACKNOWLEDGED"],
@@ -114,6 +141,23 @@ def render(report: dict[str, Any]) -> Iterator[RenderableType]:
         subject = f" {alarm['subject']}" if alarm["subject"] else ""
         yield Text(f"ALARM {alarm['name']}{subject} since {alarm['since']}: {alarm['what']}", style="bold red")
         yield Text(f"  fix: {alarm['fix']}")
+
+
+def _finished_table(orders: list[dict[str, Any]]) -> RenderableType:
+    if not orders:
+        return Text("No order is over and delivered yet.")
+    rows: list[tuple[object, ...]] = []
+    for order in orders:
+        head: tuple[object, ...] = (order["id"], order["liid"], order["state"], order["mode"], order["ended"])
+        for stream in order["streams"] or [None]:
+            if stream is None:  # it ended before it was armed
+                rows.append((*head, 0, None, 0, 0, 0))
+            else:
+                lost = sum(stream["lost"].values())
+                rows.append((*head, stream["matched"], stream["agency"], stream["delivered"], lost, stream["withheld"]))
+            head = ("", "", "", "", "")
+    titles = ["FINISHED", "LIID", "STATE", "MODE", "ENDED", "MATCHED", "AGENCY", "DELIVERED", "LOST", "WITHHELD"]
+    return output.table(titles, rows)
 
 
 def _synchronised(clock: dict[str, Any]) -> str:

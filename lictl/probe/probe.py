@@ -193,7 +193,7 @@ class Probe:
         out = ffi.new("struct ln_ring_state[]", abi.MAX_CPUS)
         count = check(lib.ln_rings(self._open(), out, abi.MAX_CPUS), None, "asking for the rings")
         return [
-            RingState(int(ring.cpu), int(ring.size), int(ring.waiting), int(ring.consumed))
+            RingState(int(ring.cpu), int(ring.size), int(ring.waiting), int(ring.consumed), int(ring.damaged))
             for ring in (out[index] for index in range(count))
         ]
 

@@ -36,12 +36,14 @@ class RingState:
         size: bytes.
         waiting: bytes not yet released.
         consumed: records released since this process opened the probe.
+        damaged: records that contradict their own lengths, skipped since then: 0, or memory or kernel is at fault.
     """
 
     cpu: int
     size: int
     waiting: int
     consumed: int
+    damaged: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from lictl.people import permits
 from lictl.people.actor import this_process
 from lictl.service.client import Client
 from lictl.service.guard import DaemonLock, open_home
-from lictl.service.pins import check_netns, left_behind
+from lictl.service.pins import left_behind
 from lictl.service.role_desk import RoleDesk
 from lictl.times import format_rfc3339, now_ns
 from lictl.warrants.model import load
@@ -156,7 +156,6 @@ def _stop_pinned(home: Home, warrant: Warrant) -> bool:
     pins = left_behind(home)
     if pins is None:
         return False
-    check_netns(home)
     from lictl.probe.probe import Probe
     from lictl.probe.tables import KernelTables
 

@@ -15,6 +15,7 @@ _log = log.get("alarms")
 FIXES = {
     "unaccounted": "Packets are missing that no counter explains: keep the home as it is and report a defect.",
     "ring-lost": "The daemon did not keep up: raise --ring-mib, or give it more CPU; the gap stands in the stream.",
+    "ring-damaged": "Those records are lost and stand as gaps: test the memory, then report a defect.",
     "quota": "The agency does not take its data: restore the link, or raise --quota; the gap stands in the stream.",
     "spool": "The disk refuses to be written: see the log, free space or replace the disk; the kernel's rings hold on.",
     "mediation": "Records could not be written out: see the log and report a defect.",
@@ -23,6 +24,7 @@ FIXES = {
     "clock": "Start a time service (chrony, systemd-timesyncd): records carry this clock's time.",
     "clock-step": "Find out what stepped it; tell the agency that times before and behind the step differ by it.",
     "interface": "The capture is no longer attached as it was: see `ip link`, then restart lictl.",
+    "interface-anew": "See what removed it; tell the agencies that packets in between are missing.",
     "agency-gone": "An agency could not be served: see the log, then `lictl agency list`.",
     "kernel-tables": "The kernel refused a change of its tables: restart lictl; the order is not armed.",
     "store": "An order was stopped in the kernel but could not be recorded: free disk space, then revoke it again.",

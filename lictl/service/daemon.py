@@ -110,10 +110,11 @@ class Daemon:
         folder = options.pin_dir or self._home.bpf
         bpffs.ensure(folder)
         stack.callback(bpffs.remove, folder)
+        pins.left_behind(self._home)  # refuses a capture in another network namespace
         self._probe = Probe.open(folder, options.ring_bytes, options.fresh)
         self._leave = not self._probe.took_over  # a start that fails ends only what it began itself
         stack.callback(self._end_probe)
-        pins.note(self._home, pins.Pins(str(folder), options.ring_bytes))
+        pins.note(self._home, pins.Pins(str(folder), options.ring_bytes, pins.this_netns()))
         self._clock = Clock(self._probe, self._steps.stepped)
         stack.callback(self._clock.stop)
         self._clock.start()

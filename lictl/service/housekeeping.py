@@ -110,7 +110,7 @@ class Housekeeping:
 
     def _watch(self) -> None:
         rooms = self._rooms
-        self._ports.watch(rooms.probe)
+        self._ports.watch(rooms.probe, rooms.tables)
         self._steps.watch()
         reading = self._clock.read()
         rooms.alarms.when(reading.synchronised is False, "clock", "", "The system clock is not synchronised.")
@@ -124,6 +124,10 @@ class Housekeeping:
         impossible = rooms.probe.totals()["impossible"]
         rooms.alarms.when(
             impossible > 0, "unaccounted", "kernel", f"The capture program met {impossible} contradictions."
+        )
+        damaged = sum(ring.damaged for ring in rooms.probe.rings())
+        rooms.alarms.when(
+            damaged > 0, "ring-damaged", "", f"{damaged} records in the rings contradict their own lengths."
         )
         alive = rooms.datapath.alive
         rooms.alarms.when(not alive, "mediation", "thread", "The data path has ended: nothing is taken from the rings.")

@@ -18,6 +18,7 @@ from lictl.service import accounting, accounts
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lictl.home import Home
     from lictl.service.rooms import Rooms
     from lictl.warrants.model import Agency, Warrant
 
@@ -142,9 +143,17 @@ class LiveOrder:
         return self.warrant.id
 
 
+def accounts_folder(home: Home, warrant: Warrant) -> Path:
+    """Where the account files of an order are.
+
+    Named after its uuid: a store that was restored from a backup gives an id out again, whose files may still be there.
+    """
+    return home.accounts / warrant.uuid
+
+
 def stream_name(warrant: Warrant, format_: str) -> str:
-    """Name of a stream: unique among an agency's streams, and what the agency sees beside the LIID."""
-    return f"{warrant.id}-{format_}"
+    """Name of a stream: never another stream's, and what the agency sees beside the LIID."""
+    return f"{warrant.uuid}-{format_}"
 
 
 def open_stream(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, incarnation: int) -> LiveStream:
@@ -178,7 +187,7 @@ def _opened(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, incarn
     made = encoder(format_, info)
     name = stream_name(warrant, format_)
     folder = home.make_folder(home.spool / agency.name) / name
-    path = home.root / "accounts" / warrant.id / f"{agency.name}-{format_}.json"
+    path = accounts_folder(home, warrant) / f"{agency.name}-{format_}.json"
     spool = Spool.open(folder, rooms.quota_bytes, owner_uid=rooms.uid)
     try:
         stream = Stream(warrant.claim, agency.name, made, spool, incarnation)

@@ -58,25 +58,6 @@ def this_netns() -> int:
     return Path("/proc/thread-self/ns/net").stat().st_ino
 
 
-def check_netns(home: Home) -> None:
-    """Refuses to touch a capture that runs in another network namespace: the same numbers are other interfaces there.
-
-    A namespace that is gone took its interfaces along; what is pinned is then taken over as usual.
-
-    Raises:
-        RefusedError: says where the namespace is.
-    """
-    pins = left_behind(home)
-    if pins is None or pins.netns in (0, this_netns()):
-        return
-    where = _find_netns(pins.netns)
-    if where is not None:
-        raise RefusedError(
-            "the capture of this home was started in another network namespace, and goes on there.",
-            f"Run the command there: nsenter --net={where} lictl ...",
-        )
-
-
 def _find_netns(inode: int) -> Path | None:
     """A file that leads to a network namespace, where any does."""
     for path in (*Path("/run/netns").glob("*"), *Path("/proc").glob("[0-9]*/ns/net")):
@@ -87,9 +68,22 @@ def _find_netns(inode: int) -> Path | None:
 
 
 def left_behind(home: Home) -> Pins | None:
-    """What a daemon has left in the kernel; None after a clean stop or a restart of the machine."""
+    """What a daemon has left in the kernel; None after a clean stop or a restart of the machine.
+
+    A network namespace that is gone took its interfaces along; what is pinned is then taken over as usual.
+
+    Raises:
+        RefusedError: it captures in another network namespace, where the same numbers are other interfaces; says where.
+    """
     try:
         pins = Pins(**json.loads((home.run / _NAME).read_text()))
     except (OSError, ValueError, TypeError):
         return None
-    return pins if pins.present else None
+    if not pins.present:
+        return None
+    if pins.netns not in (0, this_netns()) and (where := _find_netns(pins.netns)) is not None:
+        raise RefusedError(
+            "the capture of this home was started in another network namespace, and goes on there.",
+            f"Run the command there: nsenter --net={where} lictl ...",
+        )
+    return pins

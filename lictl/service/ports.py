@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import socket
 import struct
+import time
 from typing import TYPE_CHECKING
 
 from lictl import log
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
 _SIOCGIFFLAGS = 0x8913  # linux/sockios.h, netdevice(7)
 _IFF_UP, _IFF_RUNNING = 0x1, 0x40
 
+# The alarm of an interface that was attached again stands for so long.
+ANEW_HOLD_S = 3600.0
+
 _log = log.get("ports")
 
 
@@ -29,7 +34,8 @@ class Ports:
     """Attaches and watches.
 
     Attributes:
-        by_index: what was asked for, by interface index.
+        by_index: what was asked for, by interface index; also by an index that an interface had before.
+        reattached: how often an interface that was made anew was attached again.
     """
 
     def __init__(self, alarms: Alarms, options: ServeOptions) -> None:
@@ -40,14 +46,21 @@ class Ports:
         """
         self._alarms = alarms
         self._options = options
-        self._found = {port.name: interfaces.find(port.name) for port in options.ports}
-        self.by_index: dict[int, PortSpec] = {self._found[port.name].ifindex: port for port in options.ports}
-        requests = [
-            interfaces.PortRequest(self._found[port.name].ifindex, port.role, port.drop, port.name)
-            for port in options.ports
-        ]
-        self._plan: list[PortConfig] = interfaces.port_plan(requests, options.hairpin)
-        self._names = {index: port.name for index, port in self.by_index.items()}
+        self._indexes = {port.name: interfaces.find(port.name).ifindex for port in options.ports}
+        self.by_index: dict[int, PortSpec] = {}
+        self.reattached = 0
+        self._names: dict[int, str] = {}
+        self._anew: dict[str, float] = {}  # when each was last attached again, time.monotonic()
+        self._waiting: set[str] = set()  # made anew, and not attached yet
+        self._plan = self._planned()
+
+    def _planned(self) -> list[PortConfig]:
+        """What each port may take, by the indexes of now. Earlier ones stay known: records of them may still come."""
+        ports = self._options.ports
+        self.by_index.update({self._indexes[port.name]: port for port in ports})
+        self._names.update({self._indexes[port.name]: port.name for port in ports})
+        requests = [interfaces.PortRequest(self._indexes[p.name], p.role, p.drop, p.name) for p in ports]
+        return interfaces.port_plan(requests, self._options.hairpin)
 
     def name(self, ifindex: int) -> str:
         """Name of an interface index; raises KeyError."""
@@ -79,24 +92,71 @@ class Ports:
                 _log.info("attached", interface=self._names[port.ifindex], mode=found.mode, tag=found.tag,
                           taken_over=found.taken_over)  # fmt: skip
 
-    def watch(self, probe: Probe) -> None:
-        """Raises or clears the alarm of each port."""
+    def watch(self, probe: Probe, tables: KernelTables) -> None:
+        """Attaches again to an interface that was made anew; raises or clears the alarms of each port."""
+        self._notice_anew(probe, tables)
+        self._attach_anew(probe)
         attached = {(found.ifindex, found.hook) for found in probe.attachments()}
         for port in self._plan:
             name = self._names[port.ifindex]
             problem = self._problem(port, name, attached)
             self._alarms.when(problem != "", "interface", name, f"Interface {name} {problem}.")
 
+            recent = time.monotonic() - self._anew.get(name, -ANEW_HOLD_S) < ANEW_HOLD_S
+            self._alarms.when(
+                recent, "interface-anew", name,
+                f"Interface {name} was made anew and is attached again; what passed in between was not seen.",
+            )  # fmt: skip
+
+    def _notice_anew(self, probe: Probe, tables: KernelTables) -> None:
+        """Another interface has a served one's name: it gets what was planned for that one."""
+        anew = {name: index for name, old in self._indexes.items() if (index := _index(name)) not in (0, old)}
+        if not anew:
+            return
+        gone = [port for port in self._plan if self._names[port.ifindex] in anew]
+        self._indexes.update(anew)
+        self._plan = self._planned()
+        self._waiting.update(anew)
+        for port in gone:
+            for hook in port.hooks:
+                with contextlib.suppress(LictlError):  # it ended with its interface
+                    probe.detach(port.ifindex, hook)
+        tables.ports(self._plan)
+
+    def _attach_anew(self, probe: Probe) -> None:
+        """One that refuses is tried again at the next turn; its alarm stands meanwhile."""
+        for port in self._plan:
+            name = self._names[port.ifindex]
+            if name not in self._waiting:
+                continue
+            try:
+                for hook in port.hooks:
+                    probe.attach(port.ifindex, hook, self._options.generic, self._options.replace)
+            except LictlError as error:
+                _log.error("not attached again", interface=name, error=type(error).__name__, **log.place(error))
+                continue
+            self._waiting.discard(name)
+            self._anew[name] = time.monotonic()
+            self.reattached += 1
+            _log.warning("attached again", interface=name)
+
     def _problem(self, port: PortConfig, name: str, attached: set[tuple[int, int]]) -> str:
-        try:
-            index = socket.if_nametoindex(name)
-        except OSError:
+        index = _index(name)
+        if index == 0:
             return "is gone"
         if index != port.ifindex:
-            return "was made anew and is not served"
+            return "was made anew and is not served yet"
         if any((port.ifindex, hook) not in attached for hook in port.hooks):
             return "has lost the capture program"
         return "" if link_state(name) != "down" else "is down"
+
+
+def _index(name: str) -> int:
+    """Of an interface of this network namespace; 0: there is none."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        return 0
 
 
 def link_state(name: str) -> str:

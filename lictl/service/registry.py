@@ -22,10 +22,11 @@ from lictl import log
 from lictl.errors import LictlError
 from lictl.probe.abi import MAX_SLOTS
 from lictl.probe.tables import EMPTY_SLOT
-from lictl.service.live import LiveOrder, LiveStream, Phase, open_stream
+from lictl.service.accounting import account
+from lictl.service.live import LiveOrder, LiveStream, Phase, accounts_folder, open_stream
 from lictl.service.parallel import in_parallel
 from lictl.service.room import check_room
-from lictl.service.settling import Snapshot, settle, snapshot
+from lictl.service.settling import Snapshot, kernel_of, settle, snapshot
 from lictl.service.takeup import TakeUp
 from lictl.targets.compile import compile as compile_tables
 from lictl.times import now_ns
@@ -73,10 +74,7 @@ class Registry:
     # ---- start
 
     def recover(self) -> None:
-        """Takes up what the store says and what an earlier daemon left. The data path does not run yet.
-
-        First of all the kernel forgets every order that is not in force now.
-        """
+        """Takes up what store and earlier daemon left; first of all the kernel forgets what is not in force now."""
         now = now_ns()
         with self._lock:
             self._rooms.store.expire(now)
@@ -133,7 +131,7 @@ class Registry:
         return warrant.incarnation == self._incarnation
 
     def _has_spool(self, warrant: Warrant) -> bool:
-        return (self._rooms.home.root / "accounts" / warrant.id).is_dir()
+        return accounts_folder(self._rooms.home, warrant).is_dir()
 
     # ---- changes
 
@@ -379,7 +377,9 @@ class Registry:
         self._finish(order)
 
     def _finish(self, order: LiveOrder) -> None:
+        counts = kernel_of(self._rooms.probe.slot_counts_by_cpu(order.warrant.slot))
         for stream in order.streams:
+            stream.fold(account(stream.saved.base, stream.facts(stream.spool.cursor.total_records), counts))
             stream.spool.remove()
         del self._orders[order.id]
         self._finish_in_store(order.warrant)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import platform
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ def report(rooms: Rooms, registry: Registry, ports: Ports, clock: Clock, started
             "batches": rooms.datapath.batches,
             "records": rooms.datapath.records,
             "unclaimed": rooms.mediator.unclaimed,
+            "reattached": ports.reattached,
         },
         "clock": {
             "error_ns": reading.error_ns,
@@ -53,9 +55,7 @@ def report(rooms: Rooms, registry: Registry, ports: Ports, clock: Clock, started
             "steps": clock.steps,
         },
         "interfaces": _interfaces(rooms, ports),
-        "rings": [
-            {"cpu": r.cpu, "size": r.size, "waiting": r.waiting, "consumed": r.consumed} for r in rooms.probe.rings()
-        ],
+        "rings": [asdict(ring) for ring in rooms.probe.rings()],
         "totals": rooms.probe.totals(),
         "warrants": list(_warrants(rooms, registry.orders())),
         "deliveries": _deliveries(rooms, registry),

@@ -54,10 +54,10 @@ def test_the_own_namespace_is_no_obstacle(tmp_path: Path) -> None:
     """Nor is one that is gone, nor a note that does not tell."""
     for netns in (pins.this_netns(), 1, 0):
         home = noted(tmp_path / str(netns), netns)
-        pins.check_netns(home)
+        pins.left_behind(home)
     note = home.run / "pins"
     note.write_text(json.dumps({"folder": str(tmp_path / "0/bpf"), "ring_bytes": 4096}))
-    pins.check_netns(home)
+    pins.left_behind(home)
     assert pins.left_behind(home) == pins.Pins(str(tmp_path / "0/bpf"), 4096, 0)
 
 
@@ -67,7 +67,7 @@ def test_another_living_namespace_is_refused(tmp_path: Path, elsewhere: str) -> 
     """The error says how to get there."""
     home = noted(tmp_path, (namespace.FOLDER / elsewhere).stat().st_ino)
     with pytest.raises(RefusedError, match="another network namespace") as refused:
-        pins.check_netns(home)
+        pins.left_behind(home)
     assert f"--net={namespace.FOLDER / elsewhere}" in refused.value.fix
 
 

@@ -10,6 +10,7 @@ import pytest
 from daemon_rig import OTHER, PORT, Rig, order
 
 from lictl.service import administration
+from lictl.service.live import accounts_folder
 from lictl.warrants.model import Agency
 from lictl.warrants.store import Store
 
@@ -33,16 +34,19 @@ def _phases(rig: Rig) -> list[str]:
 
 def test_windows_that_begin_together(rig: Rig) -> None:
     """All are armed; one that the disk refuses is alarmed and tried again, and holds up none of the others."""
-    accounts = rig.home.root / "accounts"
-    accounts.mkdir(mode=0o700)
-    (accounts / "W-2").write_text("in the way")
     rig.serve()
+    store = Store.open(rig.home.database)
     for number in range(4):
-        assert rig.add(f"L{number}", starts=12, targets=f"ip:203.0.113.{number + 1}")["armed"] is False
+        assert rig.add(f"L{number}", starts=14, targets=f"ip:203.0.113.{number + 1}")["armed"] is False
+        if number == 1:
+            in_the_way = accounts_folder(rig.home, store.get("L1"))
+            in_the_way.parent.mkdir(mode=0o700)
+            in_the_way.touch(mode=0o600)
+    store.close()
     rig.wait(lambda: _phases(rig).count("armed") == 3, lambda: f"three are armed: {_phases(rig)}")
     assert sorted(_phases(rig)) == ["armed", "armed", "armed", "waiting"]
     assert "agency-gone" in rig.alarms()
-    (accounts / "W-2").unlink()
+    in_the_way.unlink()
     rig.wait(lambda: _phases(rig) == ["armed"] * 4, lambda: f"all are armed: {_phases(rig)}")
     assert rig.alarms() == []
 
@@ -62,13 +66,13 @@ def test_an_order_that_waits_for_the_disk_at_the_start_is_served_later(rig: Rig)
     """An order whose streams cannot be opened when the daemon starts is not left out until the next start."""
     store = Store.open(rig.home.database)
     administration.add(rig.home, order("L1"), "order.toml")
+    in_the_way = accounts_folder(rig.home, store.get("L1"))
     store.close()
-    accounts = rig.home.root / "accounts"
-    accounts.mkdir(mode=0o700)
-    (accounts / "W-1").write_text("in the way")
+    in_the_way.parent.mkdir(mode=0o700)
+    in_the_way.touch(mode=0o600)
     rig.serve()
     assert _phases(rig) == ["waiting"]
-    (accounts / "W-1").unlink()
+    in_the_way.unlink()
     rig.wait(lambda: _phases(rig) == ["armed"], lambda: f"it is armed: {_phases(rig)}")
     rig.send(5)
     rig.wait(lambda: rig.stream("L1")["in_spool"] == 5, "its packets are spooled")
