@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import tomllib
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +23,25 @@ Identifier = Annotated[str, Field(min_length=1, max_length=16, pattern=r"^[A-Za-
 Country = Annotated[str, Field(pattern=r"^[A-Z]{2}$")]
 
 
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+class NetworkPlan(BaseModel):
+    """``[network]``: what `lictl warrant check` and approvers are warned of.
+
+    Attributes:
+        shared: ranges whose addresses many subscribers have at once (CGNAT, RFC 6598 and public pools).
+        infrastructure: the operator's own routers, resolvers and servers.
+        subscribers: subscriber -> its fixed networks.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    shared: tuple[IpNetwork, ...] = ()
+    infrastructure: tuple[IpNetwork, ...] = ()
+    subscribers: Annotated[dict[str, tuple[IpNetwork, ...]], Field(repr=False)] = {}
+
+
 class Site(BaseModel):
     """The operator, the network element this machine is, and the country whose law applies."""
 
@@ -30,6 +50,7 @@ class Site(BaseModel):
     operator: Identifier
     element: Identifier
     country: Country
+    network: Annotated[NetworkPlan, Field(exclude=True)] = NetworkPlan()
 
 
 def make_site(home: Home, site: Site, roles: Roles | None = None) -> None:

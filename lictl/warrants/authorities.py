@@ -132,8 +132,16 @@ _current: ContextVar[Mapping[str, Authority] | None] = ContextVar("lictl_authori
 
 
 def authorities() -> Mapping[str, Authority]:
-    """Every authority in force by its kind: the package's, or those of the site within :func:`in_force`."""
-    return _current.get() or shipped()
+    """Every authority in force by its kind: the package's, those that the process adopted, or of :func:`in_force`."""
+    return _current.get() or _adopted[0] or shipped()
+
+
+_adopted: list[Mapping[str, Authority] | None] = [None]
+
+
+def adopt(kinds: Mapping[str, Authority] | None) -> None:
+    """Makes a site's authorities those of this process, which serves one site; None: the package's again."""
+    _adopted[0] = kinds
 
 
 @contextmanager

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an order would touch at this site: its file, the orders in force, the network plan and the profile together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from lictl.errors import LictlError
+from lictl.handover.registry import formats
+from lictl.profiles import rules, site_lock
+from lictl.profiles.profile import Profile, family_of
+from lictl.profiles.profile import load as load_profile
+from lictl.times import now_ns
+from lictl.warrants import additions
+from lictl.warrants.authorities import adopt
+from lictl.warrants.blast import Blast, DeliveryView, Neighbours, Reach, Refusal, blast_radius
+from lictl.warrants.model import load
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lictl.home import Home
+    from lictl.service.site import Site
+    from lictl.warrants.model import Agency, Warrant, WarrantFile
+    from lictl.warrants.store import Store
+
+
+class Scrutiny:
+    """Judges orders before anybody arms them; changes nothing.
+
+    Args:
+        home: of the site.
+        site: its lictl.toml.
+        store: its orders and agencies.
+    """
+
+    def __init__(self, home: Home, site: Site, store: Store) -> None:
+        self._home = home
+        self._site = site
+        self._store = store
+        adopt(additions.load(home.root))
+
+    def read(self, text: str, name: str) -> WarrantFile:
+        """A warrant file, judged by the site's own authorities too.
+
+        Raises:
+            LictlError: as of `lictl.warrants.file.load` and `lictl.warrants.additions.load`.
+        """
+        adopt(additions.load(self._home.root))
+        return load(text, now_ns(), name)
+
+    def blast(self, file: WarrantFile, instead: Warrant | None = None) -> Blast:
+        """What the order would touch.
+
+        Args:
+            file: the order.
+            instead: the order in force that it changes, which is no neighbour of its own.
+        """
+        live = [order for order in self._store.live(now_ns()) if instead is None or order.id != instead.id]
+        plan = self._site.network
+        neighbours = Neighbours(plan.shared, plan.infrastructure, plan.subscribers)
+        agencies = {agency.name: agency for agency in self._store.agencies()}
+        own = {name: profile for name in agencies if (profile := self.agency_profile(name)) is not None}
+        try:
+            profile = site_lock.bound_profile(self._home)
+        except LictlError as error:
+            against = [Refusal("authority", "the site", error.what.rstrip("."))]
+            return blast_radius(file, live, neighbours, None, None, self._views(file, agencies, None, own), against)
+        against = [
+            Refusal("authority", problem.where, problem.what)
+            for problem in rules.judge(file, profile, {}, {})  # deliveries have views of their own
+        ]
+        limits = profile.limits
+        reach = Reach(limits.ipv4_prefix, limits.ipv6_prefix, limits.ports)
+        return blast_radius(file, live, neighbours, None, reach, self._views(file, agencies, profile, own), against)
+
+    def agency_profile(self, agency: str) -> Profile | None:
+        """An agency's own profile; None where it has the site's."""
+        name = self._store.note(rules.AGENCY_NOTE + agency)
+        return load_profile(name, self._home.root) if name else None
+
+    def _views(
+        self,
+        file: WarrantFile,
+        agencies: Mapping[str, Agency],
+        site: Profile | None,
+        own: Mapping[str, Profile],
+    ) -> tuple[DeliveryView, ...]:
+        mode: Literal["content", "headers"] = "content" if file.intercept.mode == "content" else "headers"
+        views = []
+        for delivery in file.delivery:
+            agency = agencies.get(delivery.agency)
+            if agency is None:
+                problem = "there is no agency of that name"
+                views.append(DeliveryView(delivery.agency, "", 0, delivery.format or "", "", mode, problem))
+                continue
+            format_ = delivery.format or agency.format
+            problem = ""
+            if format_ not in formats(mode):
+                problem = f"the format {format_} cannot carry an order for {mode}"
+            elif site is not None:
+                problem = rules.delivery_problem(format_, site, own.get(agency.name)) or ""
+            views.append(
+                DeliveryView(agency.name, agency.host, agency.port, format_, family_of(format_) or "", mode, problem)
+            )
+        return tuple(views)
