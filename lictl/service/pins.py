@@ -67,6 +67,11 @@ def _find_netns(inode: int) -> Path | None:
     return None
 
 
+def check_netns(home: Home) -> None:
+    """Refuses what would touch a capture of another network namespace; as `left_behind` does."""
+    left_behind(home)
+
+
 def left_behind(home: Home) -> Pins | None:
     """What a daemon has left in the kernel; None after a clean stop or a restart of the machine.
 
