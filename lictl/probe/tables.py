@@ -38,6 +38,8 @@ ADDING: Final = (
     abi.MAP_V4,
 )
 EMPTY_SLOT: Final = bytes(abi.SLOT.itemsize)
+STATE_BYTES: Final = 8
+"""Of ``li_slot``: generation, mode and flags, written at once; a slot that is switched off keeps its old window."""
 
 
 class KernelTables:
@@ -90,6 +92,20 @@ class KernelTables:
         with self._lock:
             return self._dump()
 
+    def glance(self) -> Tables:
+        """As `dump`, but waits for nobody: while a change is in work it may show a part of it."""
+        return self._dump()
+
+    def hidden(self, tables: Tables, *, show: bool = False) -> int:
+        """How many bits of the filter that these tables need are clear; with `show` they are set."""
+        needed = filter_of(tables.maps)
+        clear = needed & ~self._probe.filter_words()
+        count = int(np.unpackbits(clear.view(np.uint8)).sum())
+        if show and count:
+            with self._lock:
+                self._words.show(needed)
+        return count
+
     def ports(self, ports: Sequence[PortConfig]) -> None:
         """Sets what each interface may take; every other interface takes nothing."""
         with self._lock:
@@ -111,7 +127,8 @@ class KernelTables:
             keys, values = self._probe.dump(name, dtype, abi.TARGET, abi.MAX_TARGETS)
             maps[name] = dict(zip(_items(keys), _items(values), strict=True))
         numbers, slots = self._probe.dump(abi.MAP_SLOTS, np.dtype(np.uint32), abi.SLOT, abi.MAX_SLOTS)
-        owned = np.flatnonzero(slots["generation"])
+        # By the whole state word: no order has generation 0, but entries of that generation would match such a slot.
+        owned = np.flatnonzero(slots.view("u1").reshape(len(slots), -1)[:, :STATE_BYTES].any(axis=1))
         return Tables(
             maps=maps,
             slots={int(numbers[index]): slots[index].tobytes() for index in owned},
@@ -190,7 +207,7 @@ def _way(old: bytes, new: bytes) -> list[bytes]:
     last instant) may change at a time.
     """
     was, will = np.frombuffer(old, abi.SLOT)[0], np.frombuffer(new, abi.SLOT)[0]
-    state = bytes(old[:8]) != bytes(new[:8])
+    state = bytes(old[:STATE_BYTES]) != bytes(new[:STATE_BYTES])
     first, last = was["not_before"] != will["not_before"], was["not_after"] != will["not_after"]
     between = np.frombuffer(old, abi.SLOT).copy()
     if state and (first or last):

@@ -70,11 +70,15 @@ class Words:
     def widen(self, kinds: int, lengths: Mapping[str, tuple[int, ...]], bits: NDArray[np.uint64]) -> None:
         """Adds kinds, prefix lengths and bits of the bitmap to those that are there."""
         config = self._probe.config_words()
-        words = self._probe.filter_words()
-        np.bitwise_or(words, bits, out=words)
+        self.show(bits)
         for name in LENGTH_LISTS:
             self._widen_lengths(config, name, union(self.lengths(name), lengths[name]))
         config.kinds |= kinds
+
+    def show(self, bits: NDArray[np.uint64]) -> None:
+        """Sets bits of the bitmap."""
+        words = self._probe.filter_words()
+        np.bitwise_or(words, bits, out=words)
 
     def narrow(self, kinds: int, lengths: Mapping[str, tuple[int, ...]], bits: NDArray[np.uint64]) -> None:
         """Reduces all three to just these, which must be part of what is there."""
