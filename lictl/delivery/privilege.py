@@ -3,8 +3,26 @@
 
 from __future__ import annotations
 
+import ctypes
+import os
+import resource
+
 from lictl.errors import MachineError
 from lictl.probe.native import ffi, lib
+
+_PR_SET_DUMPABLE = 4
+
+
+def hide_memory() -> None:
+    """From here on this process leaves no core file, and no other process of its user reads its memory (prctl(2)).
+
+    Raises:
+        MachineError: the kernel refused; the process must not learn a key.
+    """
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise MachineError(f"the process cannot be made undumpable: {os.strerror(ctypes.get_errno())}.")
 
 
 def drop_privileges(uid: int, gid: int) -> None:

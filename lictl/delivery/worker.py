@@ -25,6 +25,7 @@ from lictl.delivery.config import LinkState, StreamConfig, WorkerConfig
 from lictl.delivery.limits import raise_file_limit
 from lictl.delivery.link import Link
 from lictl.delivery.lock import successor_waits, take_over
+from lictl.delivery.privilege import drop_privileges, hide_memory
 from lictl.delivery.resolve import Resolver
 from lictl.errors import LictlError
 
@@ -164,8 +165,6 @@ def _enter(config: WorkerConfig) -> None:
     os.umask(0o077)
     os.chdir(config.folder)
     if config.uid is not None:
-        from lictl.delivery.privilege import drop_privileges
-
         gid = config.uid if config.gid is None else config.gid
         os.chown(".", config.uid, gid)
         drop_privileges(config.uid, gid)
@@ -176,10 +175,11 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     messages = msgpack.Unpacker(raw=False, strict_map_key=False, max_buffer_size=256 << 20)
-    first = _first_message(messages)
-    if first is None:
-        return 0
     try:
+        hide_memory()  # the message brings keys
+        first = _first_message(messages)
+        if first is None:
+            return 0
         config = WorkerConfig.from_plain(first)
         raise_file_limit()
         _load_resolver()

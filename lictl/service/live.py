@@ -12,6 +12,7 @@ from lictl.delivery.spool import Spool
 from lictl.errors import MachineError
 from lictl.handover.base import StreamInfo
 from lictl.handover.registry import encoder
+from lictl.keys.sealer import derive
 from lictl.mediation.stream import Stream
 from lictl.service import accounting, accounts
 
@@ -29,12 +30,14 @@ COUNTERS_FOLDED = 0
 class Phase(enum.StrEnum):
     """Where an order stands in this daemon.
 
-    waiting: its window has not begun, it is not in the kernel. armed: it is in the kernel. ending: it is out of the
-    kernel, its last records are being taken. delivering: its streams are complete, the agencies do not have all yet.
+    waiting: its window has not begun, it is not in the kernel. armed: it is in the kernel. suspended: it is out of the
+    kernel until an approver resumes it. ending: it is out of the kernel, its last records are being taken.
+    delivering: its streams are complete, the agencies do not have all yet.
     """
 
     WAITING = "waiting"
     ARMED = "armed"
+    SUSPENDED = "suspended"
     ENDING = "ending"
     DELIVERING = "delivering"
 
@@ -188,7 +191,8 @@ def _opened(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, incarn
     name = stream_name(warrant, format_)
     folder = home.make_folder(home.spool / agency.name) / name
     path = accounts_folder(home, warrant) / f"{agency.name}-{format_}.json"
-    spool = Spool.open(folder, rooms.quota_bytes, owner_uid=rooms.uid)
+    key = derive(rooms.store.warrant_key(warrant.id), f"lictl stream {agency.name}/{name}".encode())
+    spool = Spool.open(folder, rooms.quota_bytes, owner_uid=rooms.uid, key=key)
     try:
         stream = Stream(warrant.claim, agency.name, made, spool, incarnation)
         known = accounts.load(path)
@@ -198,7 +202,7 @@ def _opened(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, incarn
     except BaseException:
         spool.close()
         raise
-    config = StreamConfig(name, warrant.liid, made.name, made.suffix, made.mode, site.operator, site.element)
+    config = StreamConfig(name, warrant.liid, made.name, made.suffix, made.mode, site.operator, site.element, key)
     return LiveStream(name, agency, spool, stream, saved, path, config, ended=saved.ended)
 
 
