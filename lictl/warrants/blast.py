@@ -147,11 +147,13 @@ class Refusal:
             reason); "kernel", "delivery", "authority" (nobody can).
         where: the target or agency.
         what: in words.
+        fix: what to do; may be empty.
     """
 
     code: str
     where: str
     what: str
+    fix: str = ""
 
     @property
     def confirmable(self) -> bool:

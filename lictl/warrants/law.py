@@ -47,7 +47,7 @@ def check(
 
 
 def _a(title: str) -> str:
-    return f"{'an' if title[0] in 'aeiou' else 'a'} {title}"
+    return f"{'an' if title[0] in 'aeiouA' else 'a'} {title}"
 
 
 def _no_authority(rule: Authority) -> Problem:
