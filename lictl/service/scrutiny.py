@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from lictl.errors import LictlError
+from lictl.errors import LictlError, RefusedError, UsageError
 from lictl.handover.registry import formats
 from lictl.profiles import rules, site_lock
 from lictl.profiles.profile import Profile, family_of
@@ -15,6 +15,7 @@ from lictl.warrants import additions
 from lictl.warrants.authorities import adopt
 from lictl.warrants.blast import Blast, DeliveryView, Neighbours, Reach, Refusal, blast_radius
 from lictl.warrants.model import load
+from lictl.warrants.problems import Problem, faulty
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from lictl.service.site import Site
     from lictl.warrants.model import Agency, Warrant, WarrantFile
     from lictl.warrants.store import Store
+
+
+_FIX: Final = "see `lictl profile show`"
 
 
 class Scrutiny:
@@ -49,6 +53,24 @@ class Scrutiny:
         adopt(additions.load(self._home.root))
         return load(text, now_ns(), name)
 
+    def admit(self, file: WarrantFile, name: str) -> None:
+        """Refuses what nobody could put into force at this site; what an approver may confirm is left to him.
+
+        Args:
+            file: lawful by itself.
+            name: how errors call it.
+
+        Raises:
+            UnlawfulWarrantError: the site's profile does not allow it, or a format cannot carry it.
+        """
+        never = [each for each in self._judged(file, []).refusals if not each.confirmable]
+        if never:
+            raise faulty(name, [Problem(each.where, each.what, each.fix or _FIX, unlawful=True) for each in never])
+
+    def gate(self, file: WarrantFile, confirm_shared: bool, reason: str | None) -> None:
+        """Refuses what must not be armed, and what an approver has not confirmed (`Blast.refuse`)."""
+        self._judged(file, []).refuse(confirm_shared, reason)
+
     def blast(self, file: WarrantFile, instead: Warrant | None = None) -> Blast:
         """What the order would touch.
 
@@ -57,6 +79,9 @@ class Scrutiny:
             instead: the order in force that it changes, which is no neighbour of its own.
         """
         live = [order for order in self._store.live(now_ns()) if instead is None or order.id != instead.id]
+        return self._judged(file, live)
+
+    def _judged(self, file: WarrantFile, live: list[Warrant]) -> Blast:
         plan = self._site.network
         neighbours = Neighbours(plan.shared, plan.infrastructure, plan.subscribers)
         agencies = {agency.name: agency for agency in self._store.agencies()}
@@ -64,10 +89,10 @@ class Scrutiny:
         try:
             profile = site_lock.bound_profile(self._home)
         except LictlError as error:
-            against = [Refusal("authority", "the site", error.what.rstrip("."))]
+            against = [Refusal("authority", "the site", error.what.rstrip("."), error.fix.rstrip("."))]
             return blast_radius(file, live, neighbours, None, None, self._views(file, agencies, None, own), against)
         against = [
-            Refusal("authority", problem.where, problem.what)
+            Refusal("authority", problem.where, problem.what, problem.fix)
             for problem in rules.judge(file, profile, {}, {})  # deliveries have views of their own
         ]
         limits = profile.limits
@@ -78,6 +103,29 @@ class Scrutiny:
         """An agency's own profile; None where it has the site's."""
         name = self._store.note(rules.AGENCY_NOTE + agency)
         return load_profile(name, self._home.root) if name else None
+
+    def check_agency(self, agency: Agency, profile: str | None) -> None:
+        """Refuses an agency whose own format it cannot read, or this site must not send.
+
+        Args:
+            agency: to be added.
+            profile: name of its own profile; None: the site's.
+
+        Raises:
+            UsageError: the name is no text.
+            RefusedError: its format is not of a family that both profiles have.
+            LictlError: there is no such profile; the site is bound to none.
+        """
+        if not (profile is None or isinstance(profile, str)):
+            raise UsageError("`profile` is text.")
+        own = None if profile is None else load_profile(profile, self._home.root)
+        problem = rules.delivery_problem(agency.format, site_lock.bound_profile(self._home), own)
+        if problem is not None:
+            raise RefusedError(f"Agency {agency.name}: {problem}.", "Choose a format of a family that both have.")
+
+    def set_agency_profile(self, agency: str, profile: str | None) -> None:
+        """Notes an agency's own profile; None: it has the site's."""
+        self._store.keep_note(rules.AGENCY_NOTE + agency, profile or "")
 
     def _views(
         self,
