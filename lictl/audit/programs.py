@@ -7,13 +7,15 @@ import ctypes
 import errno
 import os
 import platform
+import struct
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from lictl.errors import MachineError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
 _SYS_BPF: Final = {"x86_64": 321, "aarch64": 280}.get(platform.machine(), 280)
 _PROG_GET_NEXT_ID: Final = 11
@@ -23,6 +25,9 @@ _PROG_QUERY: Final = 16
 _TCX: Final = (46, 47)  # BPF_TCX_INGRESS, BPF_TCX_EGRESS (Linux 6.6)
 _MOST: Final = 64
 _CLSACT: Final = (0xFFFFFFF2, 0xFFFFFFF3)  # TC_H_MIN_INGRESS, TC_H_MIN_EGRESS below TC_H_CLSACT
+_NLA: Final = struct.Struct("HH")  # struct nlattr: length, type
+_NLA_TYPE: Final = 0x3FFF
+_TCA_BPF_ID: Final = 11
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -131,26 +136,36 @@ def attached(ifindex: int) -> set[int]:
     try:
         with IPRoute() as route:
             for link in route.get_links(ifindex):
-                found |= set(_values(link, _is_xdp_id))
+                found |= set(xdp_ids(link))
             for parent in _CLSACT:
                 for rule in route.get_filters(index=ifindex, parent=parent):
-                    found |= set(_values(rule, "TCA_BPF_ID".__eq__))
+                    found |= set(tc_ids(rule))
     except NetlinkError as error:
         raise MachineError(f"the programs of interface {ifindex} cannot be told: {error}.") from None
     return (found | set(_tcx(ifindex))) - {0}
 
 
-def _is_xdp_id(name: str) -> bool:
-    return name.startswith("IFLA_XDP_") and name.endswith("PROG_ID")
+def xdp_ids(link: Any) -> Iterator[int]:
+    """Numbers of the XDP programs in a link's message (RTM_NEWLINK)."""
+    for name, nested in link["attrs"]:
+        if name == "IFLA_XDP":
+            yield from (int(value) for key, value in nested["attrs"] if key.endswith("PROG_ID"))
 
 
-def _values(message: Any, wanted: Any) -> Iterable[int]:
-    """Values of the netlink attributes with a wanted name, however deep."""
-    for name, value in message.get("attrs", ()):
-        if isinstance(value, dict) or hasattr(value, "get_attr"):
-            yield from _values(value, wanted)
-        elif wanted(name):
-            yield int(value)
+def tc_ids(rule: Any) -> Iterator[int]:
+    """Numbers of the programs in a filter's message (RTM_NEWTFILTER); pyroute2 does not decode TCA_BPF_ID."""
+    options = rule.get_attr("TCA_OPTIONS")
+    if rule.get_attr("TCA_KIND") != "bpf" or options is None:
+        return
+    raw = bytes(options.data[options.offset + _NLA.size : options.offset + options.length])
+    at = 0
+    while at + _NLA.size <= len(raw):
+        length, kind = _NLA.unpack_from(raw, at)
+        if length < _NLA.size:
+            return
+        if kind & _NLA_TYPE == _TCA_BPF_ID:
+            yield int.from_bytes(raw[at + _NLA.size : at + length], sys.byteorder)
+        at += (length + 3) & ~3
 
 
 def _tcx(ifindex: int) -> Iterator[int]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -37,9 +38,12 @@ def opened(home: Home) -> Iterator[Ask]:
         yield client.call
         return
     require_owner(home)
-    from lictl.audit.local import open_desk
+    from lictl.audit.desk import AuditDesk
+    from lictl.service.office import open_office
+    from lictl.warrants.anchor import StoreAnchor
 
-    with DaemonLock(home), open_desk(home) as desk:
+    with DaemonLock(home), open_office(home) as office:
+        desk = AuditDesk(office.record.chain, office.keys.signer, StoreAnchor(office.store))
         actor, table = this_process(home), desk.table()
 
         def ask(op: str, **args: Any) -> Any:
@@ -69,7 +73,7 @@ def verified(
         if public_key is None:
             raise UsageError("A bundle is verified with the site's key.", "Name it: --key audit.pub")
         return verify_bundle(bundle, public_key, progress, heads=heads, thorough=thorough).to_json()
-    if public_key is None and Client(home).daemon_runs:
+    if public_key is None and os.geteuid() != 0 and Client(home).daemon_runs:
         return _by_daemon(Client(home, timeout_s=120).call, progress, head, thorough)
     from lictl.audit.local import verify_home
     from lictl.service.administration import require_owner

@@ -43,7 +43,10 @@ class NetworkPlan(BaseModel):
 
 
 class Site(BaseModel):
-    """The operator, the network element this machine is, and the country whose law applies."""
+    """The operator, the network element this machine is, and the country whose law applies.
+
+    `audit_syslog` also sends heads of the audit chain to the syslog, for another machine to keep.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -51,6 +54,7 @@ class Site(BaseModel):
     element: Identifier
     country: Country
     network: Annotated[NetworkPlan, Field(exclude=True)] = NetworkPlan()
+    audit_syslog: Annotated[bool, Field(exclude=True)] = False
 
 
 def make_site(home: Home, site: Site, roles: Roles | None = None) -> None:

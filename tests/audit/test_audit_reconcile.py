@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import os
 import socket
+import struct
 import subprocess
 import threading
 from contextlib import suppress
@@ -427,6 +428,41 @@ def test_programs_that_use_our_maps_are_ours() -> None:
     assert [item.where for item in compare_programs({7: "aa"}, {}, [ours, spy])] == ["program 8"]
     assert [item.kind for item in compare_programs({7: "aa"}, {}, [replace(ours, tag="bb")])] == ["foreign-program"]
     assert [item.kind for item in compare_programs({7: "aa"}, {"eth7": set()}, [])] == ["missing-program"]
+
+
+def attribute(kind: int, data: bytes) -> bytes:
+    """One netlink attribute."""
+    return struct.pack("HH", 4 + len(data), kind) + data + bytes(-len(data) % 4)
+
+
+def test_program_numbers_in_the_kernels_messages() -> None:
+    """XDP in whatever mode (rtnetlink(7), IFLA_XDP), and filters of tc, whose number pyroute2 leaves undecoded."""
+    from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
+    from pyroute2.netlink.rtnl.tcmsg import tcmsg
+
+    number = struct.pack("I", 77)
+    xdp = attribute(43 | 0x8000, attribute(2, b"\1") + attribute(4, number) + attribute(5, number))
+    body = struct.pack("BBHiII", 0, 0, 1, 5, 0, 0) + attribute(3, b"wire0\0") + xdp
+    link = ifinfmsg(struct.pack("IHHII", 16 + len(body), 16, 0, 1, 0) + body)
+    link.decode()
+    assert set(programs.xdp_ids(link)) == {77}
+    for kind, ids in ((b"bpf\0", [77]), (b"u32\0", [])):
+        options = attribute(2 | 0x8000, attribute(7, b"other\0") + attribute(11, number))
+        body = struct.pack("BBHiIII", 0, 0, 0, 5, 1, 0xFFFFFFF3, 0) + attribute(1, kind) + options
+        rule = tcmsg(struct.pack("IHHII", 16 + len(body), 44, 0, 1, 0) + body)
+        rule.decode()
+        assert list(programs.tc_ids(rule)) == ids
+
+
+@kernel
+def test_every_loaded_program_is_listed(pinned: tuple[Probe, Path]) -> None:
+    """Ours are among them, and use our maps; their descriptors say the same."""
+    probe, _ = pinned
+    own = programs.program_of(probe.program_fd(abi.PROG_INGRESS))
+    assert own in list(programs.programs())
+    assert programs.program_by_id(own.id) == own
+    assert programs.map_id(probe.map_fd(abi.MAP_SLOTS)) in own.maps
+    assert programs.program_by_id(0xFFFF_FFF0) is None
 
 
 def test_spools_of_a_home_without_a_spool_folder_are_missing(tmp_path: Path) -> None:

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The daemon's comparison of kernel and spools with the orders in force (`lictl.audit.reconcile`)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lictl.audit.chain import DAEMON
+from lictl.audit.differences import compare_tables, foreign_part
+from lictl.audit.reconcile import Reconciler, Subject, seal_evidence
+from lictl.targets.compile import compile as compile_tables
+from lictl.warrants.records import to_armed
+
+if TYPE_CHECKING:
+    from lictl.keys.sealer import Sealer
+    from lictl.service.ports import Ports
+    from lictl.service.registry import Registry
+    from lictl.service.rooms import Rooms
+
+_FOREIGN = ("foreign-slot", "foreign-entry")
+
+
+def reconciler(rooms: Rooms, registry: Registry, ports: Ports, sealer: Sealer) -> Reconciler:
+    """Compares what this daemon serves."""
+
+    def streams() -> set[tuple[str, str]]:
+        return {(stream.agency, stream.name) for order in registry.orders() for stream in order.streams}
+
+    def served() -> dict[int, str]:
+        return {found.ifindex: ports.name(found.ifindex) for found in rooms.probe.attachments()}
+
+    return Reconciler(
+        Subject(
+            probe=rooms.probe,
+            tables=rooms.tables,
+            wanted=registry.tables,
+            still=registry.still,
+            streams=streams,
+            served=served,
+            spool=rooms.home.spool,
+            chain=rooms.record.chain,
+            sealer=sealer,
+            alarm=rooms.alarms.when,
+        )
+    )
+
+
+def note_foreign(rooms: Rooms, sealer: Sealer) -> None:
+    """Records what stands in tables that were taken over and belongs to no order; `Registry.recover` removes it.
+
+    Raises:
+        LictlError: tables or store cannot be read, or nothing can be recorded.
+    """
+    if not rooms.probe.took_over:
+        return
+    here = [w for w in rooms.store.unfinished() if w.incarnation == rooms.probe.incarnation]
+    known, found = compile_tables([to_armed(warrant) for warrant in here]), rooms.tables.dump()
+    foreign = [item.settled("removed") for item in compare_tables(known, found) if item.kind in _FOREIGN]
+    if foreign:
+        rooms.record.chain.append(
+            "reconcile.found",
+            actor=DAEMON,
+            after={"differences": [item.to_json() for item in foreign]},
+            sealed=seal_evidence(sealer, foreign_part(known, found)),
+        )
