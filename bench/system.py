@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Self
 from bench.wire import TARGET, Wire
 from lictl.home import Home
 from lictl.lab import namespace as ns
+from lictl.lab.people import LAB_ROLES, Team
 from lictl.lab.site import Order
 from lictl.service.client import Client
 from lictl.times import format_rfc3339, now_ns
@@ -112,7 +113,8 @@ class Lictl:
         self._wire.run(self._wire.receiver, "ip link set lo up")
         log = self._folder / "log"
         try:
-            self.cli("init", "--operator", "BENCH", "--element", "bench", "--country", "US")
+            roles = [word for role in LAB_ROLES for word in ("--role", role)]
+            self.cli("init", "--operator", "BENCH", "--element", "bench", "--country", "US", *roles)
             host = ["--host", "127.0.0.1", "--port", str(AGENCY_PORT), "--format", self._handover]
             self.cli("agency", "add", "agency", *host)
             if self._agency:
@@ -154,7 +156,7 @@ class Lictl:
 
     def arm(self) -> None:
         """Puts the order into force."""
-        self.cli("warrant", "add", str(self.order()))
+        Team(Home(self.home)).add(self.order().read_text())
 
     def __exit__(self, *_: object) -> None:
         for process in reversed(self._processes):

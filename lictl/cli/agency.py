@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 
 from lictl.cli import output, state
-from lictl.cli.store import open_store
 from lictl.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="The agencies that orders can name, and how to reach them.")
@@ -26,33 +24,34 @@ def add(
     option: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE for the format, such as encoding=hex; repeat.")
     ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Its jurisdiction, where it is not the site's: `lictl profile list`.")
+    ] = None,
     home: state.HomeOption = None,
     as_json: state.JsonOption = False,
 ) -> None:
     """Adds an agency. Orders can name it from then on."""
-    from lictl.service.administration import check_agency
-    from lictl.warrants.model import Agency
+    from lictl.service.administration import call
 
-    now = state.use(home, as_json)
-    agency = Agency(name=name, host=host, port=port, format=format_, options=_options(option or []))
-    with open_store(now.home) as store:
-        check_agency(agency)
-        store.add_agency(agency)
-    output.answer(now, asdict(agency), f"Added agency {name} at {host} port {port}, format {format_}.")
+    now, options = state.use(home, as_json), _options(option or [])
+    how = {"host": host, "port": port, "format": format_, "options": options, "profile": profile}
+    agency = call(now.home, "agency.add", name=name, **how)
+    output.answer(now, agency, f"Added agency {name} at {host} port {port}, format {format_}.")
 
 
 @app.command("list", epilog="Example: lictl agency list --json")
 def show_all(home: state.HomeOption = None, as_json: state.JsonOption = False) -> None:
     """Lists the agencies."""
+    from lictl.service.administration import call
+
     now = state.use(home, as_json)
-    with open_store(now.home) as store:
-        agencies = store.agencies()
+    agencies = call(now.home, "agency.list")
     if now.as_json:
-        output.emit([asdict(agency) for agency in agencies])
+        output.emit(agencies)
     elif not agencies:
         output.console().print("No agency yet. Add one with `lictl agency add NAME --host HOST --port PORT`.")
     else:
-        rows = [(a.name, a.host, str(a.port), a.format, _text(a.options)) for a in agencies]
+        rows = [(a["name"], a["host"], str(a["port"]), a["format"], _text(a["options"])) for a in agencies]
         output.console().print(output.table(["NAME", "HOST", "PORT", "FORMAT", "OPTIONS"], rows))
 
 
@@ -64,13 +63,15 @@ def try_out(
     as_json: state.JsonOption = False,
 ) -> None:
     """Connects to an agency, greets it as a delivery would and says what came back. Delivers nothing."""
+    from lictl.service.administration import call
     from lictl.service.greeting import greet
-    from lictl.service.site import read_site
+    from lictl.service.site import Site
+    from lictl.warrants.model import Agency
 
     now = state.use(home, as_json)
-    with open_store(now.home) as store:
-        agency = store.agency(name)
-    found = greet(agency, read_site(now.home), timeout)
+    known = call(now.home, "agency.show", name=name)
+    agency = Agency(**known["agency"])
+    found = greet(agency, Site(**known["site"]), timeout)
     output.answer(
         now,
         {"agency": name, **found},
@@ -81,9 +82,10 @@ def try_out(
 @app.command("remove", epilog="Example: lictl agency remove county-sheriff")
 def remove(name: Name, home: state.HomeOption = None, as_json: state.JsonOption = False) -> None:
     """Removes an agency. Refused while an order that is not over names it."""
+    from lictl.service.administration import call
+
     now = state.use(home, as_json)
-    with open_store(now.home) as store:
-        store.remove_agency(name)
+    call(now.home, "agency.remove", name=name)
     output.answer(now, {"removed": name}, f"Removed agency {name}.")
 
 

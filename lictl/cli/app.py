@@ -5,7 +5,25 @@ from __future__ import annotations
 
 import typer
 
-from lictl.cli import agency, collect, demo, doctor, role, serve, site, state, status, versions, warrant
+from lictl.cli import (
+    agency,
+    audit,
+    certificate,
+    check,
+    collect,
+    demo,
+    doctor,
+    drill,
+    profile,
+    report,
+    role,
+    serve,
+    site,
+    state,
+    status,
+    versions,
+    warrant,
+)
 from lictl.cli.failure import RootGroup
 
 app = typer.Typer(
@@ -26,8 +44,12 @@ def root(home: state.HomeOption = None, as_json: state.JsonOption = False) -> No
     state.begin(home, as_json)
 
 
+certificate.register(warrant.app)
+check.register(warrant.app)
 app.add_typer(agency.app, name="agency")
 app.add_typer(warrant.app, name="warrant")
 app.add_typer(role.app, name="role")
-for module in (site, serve, status, collect, demo, doctor, versions):
+app.add_typer(profile.app, name="profile")
+app.add_typer(audit.app, name="audit")
+for module in (site, serve, status, collect, demo, doctor, versions, report, drill):
     module.register(app)

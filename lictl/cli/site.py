@@ -26,6 +26,9 @@ def init(
     role: Annotated[
         list[str] | None, typer.Option(help="ROLE=USER: operator, approver, auditor or collector-admin; repeat.")
     ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Jurisdiction profile (`lictl profile list`); by default the country's.")
+    ] = None,
     home: state.HomeOption = None,
     as_json: state.JsonOption = False,
 ) -> None:
@@ -34,16 +37,21 @@ def init(
     An order takes two people: an operator who submits it and an approver who is somebody else.
     """
     from lictl.people.roles import read_grants
-    from lictl.service.site import check_site, make_site
-    from lictl.warrants.store import Store
+    from lictl.service.founding import found
+    from lictl.service.site import check_site
 
     now = state.use(home, as_json)
     site, roles = check_site(operator, element, country), read_grants(role or [])
-    make_site(now.home, site, roles)
-    Store.open(now.home.database).close()
+    jurisdiction = found(now.home, site, roles, profile)
     output.answer(
         now,
-        {"home": str(now.home.root), **site.model_dump(), "roles": roles.rows()},
-        f"Made the home {now.home.root} of operator {site.operator}, element {site.element}, country {site.country}.\n"
+        {
+            "home": str(now.home.root),
+            **site.model_dump(mode="json"),
+            "profile": jurisdiction.name,
+            "roles": roles.rows(),
+        },
+        f"Made the home {now.home.root} of operator {site.operator}, element {site.element}, country {site.country}, "
+        f"profile {jurisdiction.name}.\n"
         "Next: lictl agency add NAME --host HOST --port PORT",
     )

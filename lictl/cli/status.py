@@ -13,7 +13,6 @@ from rich.live import Live
 from rich.text import Text
 
 from lictl.cli import output, state
-from lictl.cli.store import open_store
 
 
 def register(app: typer.Typer) -> None:
@@ -34,14 +33,14 @@ def status(
     For every stream: matched = delivered + lost + withheld + in flight, exactly.
     """
     from lictl.service.client import Client
-    from lictl.service.guard import open_home
+    from lictl.service.guard import find_home
 
     now = state.use(home, as_json)
-    client = Client(open_home(now.home))
+    client = Client(find_home(now.home))
 
     def ask() -> dict[str, Any]:
         report: dict[str, Any] = client.call("status")
-        return {**report, "finished": _finished(now)} if all_ else report
+        return {**report, "finished": client.call("status.finished")} if all_ else report
 
     if not watch:
         _show(now, ask())
@@ -56,13 +55,6 @@ def status(
                 time.sleep(1)
 
 
-def _finished(now: state.State) -> list[dict[str, Any]]:
-    from lictl.service.finished import finished
-
-    with open_store(now.home) as store:
-        return finished(now.home, store)
-
-
 def _show(now: state.State, report: dict[str, Any]) -> None:
     if now.as_json:
         output.emit(report)
@@ -72,6 +64,12 @@ def _show(now: state.State, report: dict[str, Any]) -> None:
         terminal.print(part)
 
 
+def _emergencies(report: dict[str, Any]) -> Iterator[RenderableType]:
+    for alarm in report["alarms"]:
+        if alarm["name"] == "emergency":
+            yield Text(f" {alarm['what']} ", style="bold white on red")
+
+
 def render(report: dict[str, Any]) -> Iterator[RenderableType]:
     """The parts of the status screen.
 
@@ -79,6 +77,7 @@ def render(report: dict[str, Any]) -> Iterator[RenderableType]:
         report: what the daemon's operation `status` returns (lictl.service.status); with `finished`, also what
             `lictl.service.finished.finished` does.
     """
+    yield from _emergencies(report)
     site, daemon, clock = report["site"], report["daemon"], report["clock"]
     taken = ", took over what an earlier daemon left" if daemon["took_over"] else ""
     yield Text(
@@ -86,6 +85,7 @@ def render(report: dict[str, Any]) -> Iterator[RenderableType]:
         f"pid {daemon['pid']} since {daemon['started']}{taken}; kernel {daemon['kernel']}\n"
         f"clock: read to within {clock['error_ns']:,} ns, {_synchronised(clock)}\n"
     )
+    yield Text("orders: " + (", ".join(f"{n} {state}" for state, n in report["orders"].items() if n) or "none") + "\n")
     yield output.table(
         ["INTERFACE", "ROLE", "HOOK", "ATTACHED", "PROGRAM", "LINK"],
         [(p["name"], p["role"], p["hook"], p["mode"], p["tag"], p["link"]) for p in report["interfaces"]],
@@ -168,7 +168,8 @@ def _synchronised(clock: dict[str, Any]) -> str:
 
 def _accounts(warrants: list[dict[str, Any]]) -> Iterator[tuple[object, ...]]:
     for warrant in warrants:
-        head: tuple[object, ...] = (warrant["id"], warrant["liid"], warrant["state"], warrant["mode"], warrant["ends"])
+        condition = f"EMERGENCY {warrant['state']}" if warrant["emergency"] else warrant["state"]
+        head: tuple[object, ...] = (warrant["id"], warrant["liid"], condition, warrant["mode"], warrant["ends"])
         if not warrant["streams"]:  # its window has not begun
             yield (*head, 0, 0, None, 0, 0, 0, 0)
         for stream in warrant["streams"]:

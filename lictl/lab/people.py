@@ -8,13 +8,20 @@ import ctypes
 import os
 import platform
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from lictl.lab.thread import in_thread
+from lictl.people import permits
+from lictl.people.actor import Peer, actor
+from lictl.people.roles import Roles, read_grants
+from lictl.service.administration import WAIT_S, on_files
+from lictl.service.client import Client
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
+
+    from lictl.home import Home
 
     T = TypeVar("T")
 
@@ -59,3 +66,49 @@ def forget_login() -> None:
     """Ends this process's belonging to a login session, where the kernel allows it: else all its people are one."""
     with contextlib.suppress(OSError):
         Path("/proc/self/loginuid").write_text(str(0xFFFF_FFFF))
+
+
+def lab_roles() -> Roles:
+    """The role table of a lab's site."""
+    return read_grants(LAB_ROLES)
+
+
+class Team:
+    """An operator and an approver of a lab's site; they go through its daemon where one runs.
+
+    Without a daemon only the owner of a home can act, and that is one person: the lab then acts for both on the home.
+    """
+
+    def __init__(self, home: Home) -> None:
+        self._home = home
+
+    def add(self, text: str, name: str = "order.toml") -> dict[str, Any]:
+        """Puts an order into force: added and submitted by one, approved by the other."""
+        added = self.operator("warrant.add", text=text, name=name, submit=True)
+        done: dict[str, Any] = self.approver("warrant.approve", name=added["id"])
+        return done
+
+    def revoke(self, name: str) -> dict[str, Any]:
+        """Ends an order now."""
+        done: dict[str, Any] = self.operator("warrant.revoke", name=name)
+        return done
+
+    def operator(self, op: str, **args: Any) -> Any:
+        """What the operator is answered."""
+        return self._ask(OPERATOR_UID, op, args)
+
+    def approver(self, op: str, **args: Any) -> Any:
+        """What the approver is answered."""
+        return self._ask(APPROVER_UID, op, args)
+
+    def auditor(self, op: str, **args: Any) -> Any:
+        """What the auditor is answered."""
+        return self._ask(AUDITOR_UID, op, args)
+
+    def _ask(self, uid: int, op: str, args: dict[str, Any]) -> Any:
+        client = Client(self._home, timeout_s=WAIT_S)
+        if client.daemon_runs:
+            return as_user(uid, lambda: client.call(op, **args))
+        who = actor(self._home, Peer(uid, None, os.getpid()))
+        permits.check(who, op)
+        return on_files(self._home, who, op, args)

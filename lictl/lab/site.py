@@ -12,14 +12,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lictl.errors import BY_EXIT_CODE, LictlError, UnavailableError
-from lictl.lab import topology
+from lictl.home import Home
+from lictl.lab import namespace, topology
+from lictl.lab.people import LAB_ROLES, Team
 from lictl.times import format_rfc3339, parse_rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from typing import Any
+    from collections.abc import Callable, Sequence
+    from typing import Any, TypeVar
 
     from lictl.lab.lab import Lab
+
+    T = TypeVar("T")
 
 AGENCY_NAME = "lab-agency"
 AGENCY_PORT = 41900
@@ -131,7 +135,8 @@ class Site:
 
     def init(self, *, handover: str = "pcapng") -> None:
         """Makes the home and adds the lab's agency."""
-        self.cli("init", "--operator", "LAB-ISP", "--element", "lab-box", "--country", "US")
+        roles = [word for role in LAB_ROLES for word in ("--role", role)]
+        self.cli("init", "--operator", "LAB-ISP", "--element", "lab-box", "--country", "US", *roles)
         self.add_agency(AGENCY_NAME, handover)
 
     def add_agency(self, name: str, handover: str) -> None:
@@ -139,15 +144,22 @@ class Site:
         argv = ["--host", topology.AGENCY.v4, "--port", str(AGENCY_PORT), "--format", handover]
         self.cli("agency", "add", name, *argv)
 
+    @property
+    def team(self) -> Team:
+        """The people who handle its orders."""
+        return Team(Home(self.home))
+
     def add(self, order: Order) -> str:
-        """Puts an order into force; returns its id."""
-        path = self.folder / f"{order.liid}.toml"
-        path.write_text(order.toml())
-        return str(self.cli("warrant", "add", str(path))["id"])
+        """Puts an order into force by two people; returns its id."""
+        return str(self._on_the_box(lambda: self.team.add(order.toml(), order.liid)["id"]))
 
     def revoke(self, name: str) -> None:
         """Ends an order now."""
-        self.cli("warrant", "revoke", name)
+        self._on_the_box(lambda: self.team.revoke(name))
+
+    def _on_the_box(self, action: Callable[[], T]) -> T:
+        """Where no daemon runs, a capture that was left behind is found in its own namespace only."""
+        return namespace.inside(self.lab.name("isp"), action)
 
     def status(self) -> dict[str, Any]:
         """The running daemon's report."""

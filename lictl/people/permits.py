@@ -22,6 +22,7 @@ _OWNER_ONLY: Final[frozenset[Role]] = frozenset()
 PERMITS: Final[dict[str, frozenset[Role]]] = {
     "ping": _ANYBODY,
     "status": _ANYBODY,
+    "status.finished": _ANYBODY,
     "role.list": _ANYBODY,
     "role.grant": _OWNER_ONLY,
     "role.withdraw": _OWNER_ONLY,
@@ -42,11 +43,15 @@ PERMITS: Final[dict[str, frozenset[Role]]] = {
     "warrant.reject": _APPROVER,
     "warrant.resume": _APPROVER,
     "warrant.suspend": _STOPPERS,
+    "warrant.withdraw": _OPERATOR,
     "warrant.revoke": _STOPPERS,
     "warrant.close": _OPERATOR,
     "warrant.destroy-key": _APPROVER,
+    "profile.status": _ANYBODY,
     "profile.confirm": _APPROVER,
     "report": _READERS,
+    "drill.begin": _STOPPERS,
+    "drill.end": _STOPPERS,
     "audit.verify": _READERS,
     "audit.show": frozenset({Role.AUDITOR}),
     "audit.export": frozenset({Role.AUDITOR}),
@@ -56,7 +61,17 @@ PERMITS: Final[dict[str, frozenset[Role]]] = {
 """Operation to the roles of which one is enough. Whoever reads with the auditor's role alone sees no target."""
 
 OWNER: Final = frozenset(
-    {"ping", "status", "role.list", "role.grant", "role.withdraw", "warrant.add", "warrant.revoke"}
+    {
+        "ping",
+        "status",
+        "status.finished",
+        "role.list",
+        "role.grant",
+        "role.withdraw",
+        "profile.status",
+        "drill.begin",
+        "drill.end",
+    }
 )
 """What root and the owner of the home may do without a role."""
 

@@ -26,7 +26,11 @@ FIXES = {
     "interface": "The capture is no longer attached as it was: see `ip link`, then restart lictl.",
     "interface-anew": "See what removed it; tell the agencies that packets in between are missing.",
     "agency-gone": "An agency could not be served: see the log, then `lictl agency list`.",
+    "foreign": "Somebody else changed it: `lictl audit show --action reconcile.` tells what was found and done.",
     "kernel-tables": "The kernel refused a change of its tables: restart lictl; the order is not armed.",
+    "emergency": "Have a judge's order approved before it ends, or revoke it: one person put it into force.",
+    "site-lock": "See `lictl profile status`; when it is as it should be, an approver gives `lictl profile confirm`.",
+    "audit": "Free disk space; `lictl audit verify` tells whether the chain is whole. Nothing is armed without it.",
     "store": "An order was stopped in the kernel but could not be recorded: free disk space, then revoke it again.",
 }
 

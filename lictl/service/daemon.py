@@ -7,36 +7,45 @@ import contextlib
 import signal
 import threading
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lictl import log
+from lictl.audit.desk import AuditDesk
+from lictl.delivery.privilege import hide_memory
 from lictl.errors import LictlError
 from lictl.mediation.mediator import Mediator
 from lictl.probe.batch import Batch
 from lictl.probe.clock import Clock
 from lictl.probe.probe import Probe
 from lictl.probe.tables import KernelTables
+from lictl.profiles import site_lock
 from lictl.service import bpffs, guard, pins, status
 from lictl.service.accounting import account
 from lictl.service.alarms import Alarms
 from lictl.service.control import ControlServer
 from lictl.service.datapath import CAPACITY, DataPath
+from lictl.service.finished import finished
 from lictl.service.housekeeping import Housekeeping, final_settlement
+from lictl.service.in_force import InForce
 from lictl.service.notify import notify
-from lictl.service.operations import Operations
+from lictl.service.office import open_office
+from lictl.service.operations import operations
 from lictl.service.parallel import in_parallel
 from lictl.service.ports import Ports
+from lictl.service.reconciling import note_foreign, reconciler
 from lictl.service.registry import Registry
 from lictl.service.rooms import Rooms
-from lictl.service.site import read_site
 from lictl.service.steps import ClockSteps
+from lictl.service.unresolved import resolve
 from lictl.service.workers import Workers, delivery_uid
 from lictl.times import now_ns
-from lictl.warrants.store import Store
+from lictl.warrants.anchor import StoreAnchor
 
 if TYPE_CHECKING:
     from lictl.home import Home
     from lictl.service.live import LiveOrder
+    from lictl.service.office import Office
     from lictl.service.options import ServeOptions
 
 WAKE_S = 0.001
@@ -86,17 +95,18 @@ class Daemon:
     @contextlib.contextmanager
     def serving(self) -> Any:
         """Everything runs inside this context."""
-        guard.hide_memory()
+        hide_memory()
         guard.raise_file_limit()
         with contextlib.ExitStack() as stack:
             stack.enter_context(guard.DaemonLock(self._home))
             guard.open_passages(self._home)
             guard.check_files(self._home, delivery_uid())
-            store = Store.open(self._home.database)
-            stack.callback(store.close)
+            office = stack.enter_context(open_office(self._home, self._unwritten))
+            damage = office.record.chain.damage
+            self._alarms.when(damage != "", "audit", "chain", f"The audit chain was changed from outside: {damage}")
             ports = Ports(self._alarms, self._options)
             self._start_probe(stack)
-            self._start_rooms(stack, store, ports)
+            self._start_rooms(stack, office, ports)
             notify("READY=1")
             _log.info("serving", took_over=self._rooms.probe.took_over, orders=len(self._registry.orders()))
             yield self
@@ -110,7 +120,7 @@ class Daemon:
         folder = options.pin_dir or self._home.bpf
         bpffs.ensure(folder)
         stack.callback(bpffs.remove, folder)
-        pins.left_behind(self._home)  # refuses a capture in another network namespace
+        pins.check_netns(self._home)
         self._probe = Probe.open(folder, options.ring_bytes, options.fresh)
         self._leave = not self._probe.took_over  # a start that fails ends only what it began itself
         stack.callback(self._end_probe)
@@ -119,35 +129,47 @@ class Daemon:
         stack.callback(self._clock.stop)
         self._clock.start()
 
-    def _start_rooms(self, stack: contextlib.ExitStack, store: Store, ports: Ports) -> None:
+    def _unwritten(self, seq: int) -> None:
+        self._alarms.set("audit", "outcome", f"The outcome of act {seq} could not be recorded; the next start does it.")
+
+    def _start_rooms(self, stack: contextlib.ExitStack, office: Office, ports: Ports) -> None:
         probe, uid = self._probe, delivery_uid()
         workers, mediator = Workers(self._home, uid), Mediator()
         stack.callback(workers.stop)
         datapath = DataPath(probe, Batch(CAPACITY), lambda batch: self._registry.take(batch), self._wake, self._alarms)
         self._rooms = Rooms(
-            self._home, read_site(self._home), store, probe, KernelTables(probe), mediator, datapath, workers,
-            self._alarms, self._options.quota_bytes, uid, ports.name,
+            self._home, office.site, office.store, office.record, probe, KernelTables(probe), mediator, datapath,
+            workers, self._alarms, self._options.quota_bytes, uid, ports.name,
         )  # fmt: skip
-        self._registry = Registry(self._rooms)
+        may_arm = partial(site_lock.require, self._home, office.site.country)
+        self._registry = Registry(self._rooms, may_arm)
+        effects = InForce(self._registry, may_arm, self._streams)
+        resolve(self._home, office.record.chain, office.store, effects)
         stack.callback(self._close_spools)
+        note_foreign(self._rooms, office.keys.sealer)
         self._registry.recover()
         ports.attach(probe, self._rooms.tables)
         self._leave = True
         datapath.start()
         stack.callback(self._empty)
         started = now_ns()
-        keeping = Housekeeping(self._rooms, self._registry, ports, self._clock, self._steps)
+        reconciling = reconciler(self._rooms, self._registry, ports, office.keys.sealer)
+        keeping = Housekeeping(self._rooms, self._registry, ports, self._clock, self._steps, reconciling.due)
         self._steps.hurry = keeping.hurry
         keeping.start()
         stack.callback(keeping.stop)
-        operations = Operations(
-            self._rooms,
-            self._registry,
-            lambda: status.report(self._rooms, self._registry, ports, self._clock, started),
-        )
-        control = ControlServer(self._home, operations.table())
+        table = operations(self._home, office.site, office.store, office.record, effects)
+        report = {
+            "status": lambda actor: status.report(self._rooms, self._registry, ports, self._clock, started),
+            "status.finished": lambda actor: finished(self._home, office.store),
+        }
+        audit = AuditDesk(office.record.chain, office.keys.signer, StoreAnchor(office.store), reconciling.run).table()
+        control = ControlServer(self._home, {**table, **report, **audit})
         control.start()
         stack.callback(control.stop)
+
+    def _streams(self, name: str) -> list[dict[str, Any]] | None:
+        return status.streams(self._rooms, self._registry, name)
 
     def _wake(self, busy: bool) -> None:
         """Tells the delivery that blocks were written: at once when the rings are empty, else once a millisecond."""

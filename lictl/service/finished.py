@@ -3,16 +3,16 @@
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from lictl.service import accounts
 from lictl.service.live import accounts_folder
 from lictl.times import format_rfc3339
+from lictl.warrants.states import OVER
 
 if TYPE_CHECKING:
     from lictl.home import Home
-    from lictl.warrants.model import Warrant
+    from lictl.warrants.records import Overview
     from lictl.warrants.store import Store
 
 MOST = 100
@@ -26,12 +26,12 @@ def finished(home: Home, store: Store, most: int = MOST) -> list[dict[str, Any]]
         "delivered", "lost": {class: int}, "withheld"}]}`; matched = delivered + lost + withheld; no stream: the order
         ended before it was armed, or its account file is lost.
     """
-    over = (warrant for warrant in reversed(store.list()) if warrant.released)
-    return [_order(home, warrant) for warrant in islice(over, most)]
+    over = [order for order in store.overview(OVER) if order.released]
+    return [_order(home, order) for order in reversed(over[-most:])]
 
 
-def _order(home: Home, warrant: Warrant) -> dict[str, Any]:
-    streams = [_stream(home, warrant, name) for name in dict.fromkeys(one.agency for one in warrant.deliveries)]
+def _order(home: Home, warrant: Overview) -> dict[str, Any]:
+    streams = [_stream(home, warrant, name) for name in dict.fromkeys(warrant.agencies)]
     return {
         "id": warrant.id,
         "liid": warrant.liid,
@@ -44,7 +44,7 @@ def _order(home: Home, warrant: Warrant) -> dict[str, Any]:
     }
 
 
-def _stream(home: Home, warrant: Warrant, agency: str) -> list[dict[str, Any]]:
+def _stream(home: Home, warrant: Overview, agency: str) -> list[dict[str, Any]]:
     found = []
     for path in sorted(accounts_folder(home, warrant).glob(f"{agency}-*.json")):
         saved = accounts.load(path)

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
@@ -18,7 +17,6 @@ from lictl.home import FILE_MODE, FOLDER_MODE, PASSAGE_MODE, Home
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_PR_SET_DUMPABLE = 4
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -39,6 +37,20 @@ def open_home(home: Home) -> Home:
     for path in (home.site_file, home.roles, home.database, home.spool):
         _refuse(exposure(path))
     return home
+
+
+def find_home(home: Home) -> Home:
+    """As `open_home`; of a home of another user it is only told that it is there: its daemon may be asked.
+
+    Raises:
+        UnavailableError, RefusedError: as of `open_home`.
+    """
+    try:
+        if home.exists and home.root.stat().st_uid != os.geteuid():
+            return home
+    except PermissionError:
+        return home
+    return open_home(home)
 
 
 def check_files(home: Home, uid: int | None) -> None:
@@ -147,15 +159,3 @@ def raise_file_limit() -> None:
     """As many open files as this process may have: each stream needs a few."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-
-
-def hide_memory() -> None:
-    """No core dump of this process and no look into its memory by other processes of the same user: it holds content.
-
-    Raises:
-        MachineError: the kernel does not allow it.
-    """
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
-        raise MachineError(f"the process cannot be made undumpable: {os.strerror(ctypes.get_errno())}.")

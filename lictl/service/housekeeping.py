@@ -10,9 +10,11 @@ import time
 from typing import TYPE_CHECKING
 
 from lictl import log
+from lictl.service.first_taken import FirstTaken
 from lictl.service.live import Phase
 from lictl.service.notify import notify
 from lictl.service.settling import settle, snapshot
+from lictl.times import format_rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 TICK_S = 0.2
 SLOW_S = 1.0
+RARE_S = 30.0
 # Orders whose accounts are closed in one turn: it keeps the data path from standing still for long.
 AT_ONCE = 128
 BEHIND_S = 60.0
@@ -41,7 +44,15 @@ _log = log.get("housekeeping")
 class Housekeeping:
     """One thread. A step that fails is logged and tried again at the next turn; it stops no other step."""
 
-    def __init__(self, rooms: Rooms, registry: Registry, ports: Ports, clock: Clock, steps: ClockSteps) -> None:
+    def __init__(
+        self,
+        rooms: Rooms,
+        registry: Registry,
+        ports: Ports,
+        clock: Clock,
+        steps: ClockSteps,
+        reconcile: Callable[[], object],
+    ) -> None:
         self._rooms = rooms
         self._registry = registry
         self._ports = ports
@@ -50,6 +61,8 @@ class Housekeeping:
         self._turn = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
+        self._firsts = FirstTaken(rooms)
+        self._reconcile = reconcile
         self._next = 0
         self._given_up = 0
         self._behind: dict[str, float] = {}
@@ -70,16 +83,20 @@ class Housekeeping:
         self._turn.set()
 
     def _run(self) -> None:
-        slow_at = 0.0
+        slow_at = rare_at = 0.0
         while not self._stop.is_set():
             self._turn.wait(TICK_S)
             self._turn.clear()
-            self._step(self._registry.expire)
+            self._step(self._expire)
             self._step(self._registry.close_ended)
             if time.monotonic() >= slow_at:
                 slow_at = time.monotonic() + SLOW_S
-                for step in (self._settle, self._pending, self._registry.save, self._trim, self._watch):
+                for step in (self._settle, self._pending, self._registry.save, self._trim, self._first, self._watch):
                     self._step(step)
+            if time.monotonic() >= rare_at:
+                rare_at = time.monotonic() + RARE_S
+                self._step(self._expire_drafts)
+                self._step(self._reconcile)
 
     def _step(self, step: Callable[[], object]) -> None:
         if self._stop.is_set():
@@ -89,8 +106,18 @@ class Housekeeping:
         except Exception as error:
             _log.error("step failed", step=step.__name__, error=type(error).__name__, **log.place(error))
 
+    def _expire(self) -> None:
+        self._registry.expire(self._steps.trusted(self._clock.read().synchronised))
+
+    def _expire_drafts(self) -> None:
+        self._registry.expire_drafts(self._steps.trusted(self._clock.read().synchronised))
+
+    def _first(self) -> None:
+        self._firsts.look(self._registry)
+
     def _settle(self) -> None:
-        armed = [order for order in self._registry.orders() if order.phase is Phase.ARMED]
+        phases = (Phase.ARMED, Phase.SUSPENDED)
+        armed = [order for order in self._registry.orders() if order.phase in phases and order.streams]
         if not armed:
             return
         begin = self._next % len(armed)
@@ -136,6 +163,11 @@ class Housekeeping:
 
     def _watch_order(self, order: LiveOrder) -> None:
         alarms = self._rooms.alarms
+        alarms.when(
+            order.warrant.emergency and order.phase is Phase.ARMED, "emergency", order.id,
+            f"EMERGENCY: order {order.id} is in force by the act of one person, until "
+            f"{format_rfc3339(order.warrant.ends_ns)}.",
+        )  # fmt: skip
         for stream in order.streams:
             name = f"{order.id} {stream.agency}"
             quota = stream.stream.counts.lost_quota

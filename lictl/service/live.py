@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lictl.home import Home
     from lictl.service.rooms import Rooms
     from lictl.warrants.model import Agency, Warrant
+    from lictl.warrants.records import Overview
 
 COUNTERS_FOLDED = 0
 """In place of an incarnation: the kernel counters that belong to the base are gone."""
@@ -146,7 +147,7 @@ class LiveOrder:
         return self.warrant.id
 
 
-def accounts_folder(home: Home, warrant: Warrant) -> Path:
+def accounts_folder(home: Home, warrant: Warrant | Overview) -> Path:
     """Where the account files of an order are.
 
     Named after its uuid: a store that was restored from a backup gives an id out again, whose files may still be there.

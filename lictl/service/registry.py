@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The orders that this daemon works for: armed, ended, closed.
+"""The orders that this daemon works for: armed, suspended, ended, closed.
 
 Order of steps, so that a crash between any two of them resolves to the safe side:
 
-- *arming*: stored (fsync) - spools opened, their openings flushed - counters of the slot zeroed - delivery started -
-  known to the mediator - target entries - slot. A crash before the last step leaves an order that the next start arms.
-- *revoking*: slot switched off (the kernel takes nothing from here on) - stored (fsync) - answer - target entries
-  removed. After a crash between the first two the order is in force again at the next start, as nobody was told that
-  it had ended. The moment of revocation is read before the slot is written, and what is newer is not delivered.
+- *arming*: approved in the store (fsync) - spools opened, their openings flushed - counters of the slot zeroed -
+  delivery started - known to the mediator - intent in the audit chain (fsync) - target entries - slot - active in the
+  store - outcome in the chain. A crash before the slot leaves an order that the next start arms.
+- *revoking, suspending*: intent in the chain (fsync) - slot switched off (the kernel takes nothing from here on) -
+  store (fsync) - target entries removed - outcome in the chain - answer. After a crash between the first two and the
+  store the next start does it again. The moment is read before the slot is written, and what is newer is not
+  delivered.
 - *closing*: target entries gone - counters read - rings drained - trailing gap and END - slot given back, so a slot
-  never has a new owner while records of the old one can come.
+  never has a new owner while records of the old one can come (`lictl.service.ending`).
 """
 
 from __future__ import annotations
@@ -18,22 +20,24 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from lictl import log
+from lictl import faults, log
 from lictl.errors import LictlError
+from lictl.people.actor import daemon
 from lictl.probe.abi import MAX_SLOTS
 from lictl.probe.tables import EMPTY_SLOT
-from lictl.service.accounting import account
+from lictl.service.ending import GRACE_S, close, delivered, finish
 from lictl.service.live import LiveOrder, LiveStream, Phase, accounts_folder, open_stream
 from lictl.service.parallel import in_parallel
+from lictl.service.record import facts
 from lictl.service.room import check_room
-from lictl.service.settling import Snapshot, kernel_of, settle, snapshot
 from lictl.service.takeup import TakeUp
 from lictl.targets.compile import compile as compile_tables
 from lictl.times import now_ns
 from lictl.warrants.records import to_armed
+from lictl.warrants.states import LIVE, OPEN, OVER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from lictl.probe.batch import Batch
     from lictl.service.rooms import Rooms
@@ -42,8 +46,6 @@ if TYPE_CHECKING:
 
 # An order goes into the kernel's tables this long before its window: the kernel itself judges the window.
 LEAD_NS = 10_000_000_000
-# A packet that was being judged when its order ended is in the ring after far less than this.
-GRACE_S = 0.2
 # An order that could not be armed is tried again after so long.
 RETRY_S = 1.0
 
@@ -53,13 +55,19 @@ _log = log.get("orders")
 class Registry:
     """All orders that are not over for this daemon. Its lock makes changes follow on each other.
 
+    Args:
+        rooms: the parts of the daemon.
+        may_arm: raises where nothing may be armed at this site at present.
+
     Attributes:
         live: by claim, what the mediator may deliver; replaced as a whole, so readers need no lock.
     """
 
-    def __init__(self, rooms: Rooms) -> None:
+    def __init__(self, rooms: Rooms, may_arm: Callable[[], None] = lambda: None) -> None:
         self._rooms = rooms
+        self._may_arm = may_arm
         self._lock = threading.RLock()
+        self._halted: set[str] = set()
         self._orders: dict[str, LiveOrder] = {}
         self._tables: Tables | None = None
         self._incarnation = rooms.probe.incarnation
@@ -77,16 +85,21 @@ class Registry:
         """Takes up what store and earlier daemon left; first of all the kernel forgets what is not in force now."""
         now = now_ns()
         with self._lock:
-            self._rooms.store.expire(now)
-            unfinished = [w for w in self._rooms.store.list() if not w.released]
-            due = [w for w in unfinished if self._due(w, now) and self._was_armed_here(w)]
+            self._expire_in_store(now)
+            unfinished = self._rooms.store.unfinished()
+            allowed = self._site_allows()
+            due = [w for w in unfinished if allowed and self._due(w, now) and self._was_armed_here(w)]
             self._tables = self._rooms.tables.dump()
             self._write(compile_tables([to_armed(warrant) for warrant in due]))
             here = [warrant for warrant in unfinished if self._was_armed_here(warrant)]
             self._taking_up = TakeUp(self._rooms, here, self._take_up_all)
             self._taking_up.run([warrant for warrant in unfinished if not self._was_armed_here(warrant)])
             self._taking_up = None
-            self._write_armed()
+            armed = [order for order in self._orders.values() if order.phase is Phase.ARMED]
+            for order in armed:
+                order.phase = Phase.WAITING
+            if allowed:
+                self._arm(armed)
 
     def take(self, batch: Batch) -> None:
         """Writes a batch to the spools of its orders; the data path calls it."""
@@ -104,14 +117,18 @@ class Registry:
 
     def _take_up(self, warrant: Warrant, now: int) -> LiveOrder | None:
         """The order with its streams open; None where there is nothing to take up. Called by several threads."""
-        if warrant.state == "active" and now < warrant.starts_ns - LEAD_NS:
+        known = self._was_armed_here(warrant) or self._has_spool(warrant)
+        if warrant.state in LIVE and now < warrant.starts_ns - LEAD_NS:
             return self._order(warrant, Phase.WAITING)
-        over = warrant.state != "active"
-        if over and not self._was_armed_here(warrant) and not self._has_spool(warrant):
-            self._finish_in_store(warrant)  # it ended without ever having been armed
-            return None
-        order = self._opened(warrant, Phase.ENDING if over else Phase.ARMED)
-        return order if order is not None or over else self._order(warrant, Phase.WAITING)
+        if warrant.state in OVER:
+            if not known:
+                self._finish_in_store(warrant)  # it ended without ever having been armed
+                return None
+            return self._opened(warrant, Phase.ENDING)
+        phase = Phase.ARMED if warrant.state in LIVE else Phase.SUSPENDED
+        if phase is Phase.SUSPENDED and not known:
+            return self._order(warrant, phase)
+        return self._opened(warrant, phase) or self._order(warrant, Phase.WAITING if warrant.state in LIVE else phase)
 
     def _opened(self, warrant: Warrant, phase: Phase) -> LiveOrder | None:
         """As `_open`; None, and an alarm, where that is not possible now."""
@@ -125,7 +142,7 @@ class Registry:
         return order
 
     def _due(self, warrant: Warrant, now: int) -> bool:
-        return warrant.state == "active" and warrant.starts_ns - LEAD_NS <= now < warrant.ends_ns
+        return warrant.state in LIVE and warrant.starts_ns - LEAD_NS <= now < warrant.ends_ns
 
     def _was_armed_here(self, warrant: Warrant) -> bool:
         return warrant.incarnation == self._incarnation
@@ -135,42 +152,47 @@ class Registry:
 
     # ---- changes
 
-    def add(self, warrant: Warrant) -> Phase:
-        """Works for an order that the store holds now. LictlError: it cannot be armed; the kernel has nothing of it."""
-        with self._lock:
-            if now_ns() < warrant.starts_ns - LEAD_NS:
-                self._enter(warrant, Phase.WAITING)
-                return Phase.WAITING
-            self._arm(warrant)
-            return Phase.ARMED
+    def enforce(self, warrant: Warrant) -> Phase:
+        """Works for an order as the store has it now: new, let go on, extended or amended.
 
-    def check(self, file: WarrantFile) -> None:
-        """Refuses an order that the kernel's tables have no room for. Raises TargetLimitError."""
+        Returns:
+            ARMED, or WAITING where its window has not begun or the kernel does not take it yet (an alarm says so).
+        """
         with self._lock:
-            check_room(file, [o.warrant for o in self._orders.values() if o.phase in (Phase.WAITING, Phase.ARMED)])
-
-    def _arm(self, warrant: Warrant) -> None:
-        order = self._open(warrant, Phase.ARMED)
-        self._enlist(order)
-        self._publish()
-        try:
-            self._write_armed()
-        except LictlError:
-            order.phase = Phase.ENDING
-            self._rooms.alarms.set("kernel-tables", warrant.id, f"Order {warrant.id} is not in the kernel.")
-            self._write_armed()
-            raise
-
-    def withdraw(self, warrant: Warrant) -> None:
-        """Takes back an order that could not be armed."""
-        with self._lock:
-            ended = self._rooms.store.revoke(warrant.id, now_ns())
+            self._halted.discard(warrant.id)
             order = self._orders.get(warrant.id)
             if order is None:
-                self._finish_in_store(ended)
-            else:
-                order.warrant, order.ends_ns = ended, ended.ends_ns
-            self._rooms.alarms.clear("kernel-tables", warrant.id)
+                order = self._orders[warrant.id] = self._order(warrant, Phase.WAITING)
+            elif order.phase is Phase.SUSPENDED:
+                if order.streams:  # what was taken before the suspension is judged by the window of then
+                    self._rooms.datapath.call(lambda: self._rooms.datapath.drain_past(time.monotonic_ns()))
+                order.phase = Phase.WAITING
+            self._renew(order, warrant)
+            if order.phase is Phase.WAITING:
+                order.since = -RETRY_S
+                self._arm_due(now_ns())
+            return order.phase
+
+    def renew(self, warrant: Warrant) -> None:
+        """Takes up a window that became shorter."""
+        with self._lock:
+            order = self._orders.get(warrant.id)
+            if order is not None and warrant.id not in self._halted:
+                self._renew(order, warrant)
+
+    def _renew(self, order: LiveOrder, warrant: Warrant) -> None:
+        before, order.warrant = order.warrant, warrant
+        order.starts_ns, order.ends_ns = warrant.starts_ns, warrant.ends_ns
+        if order.phase is Phase.ARMED and to_armed(before) != to_armed(warrant):
+            self._write_armed()
+            _log.info("order changed", order=order.id)
+
+    def check(self, file: WarrantFile, instead: Warrant | None = None) -> None:
+        """Refuses an order that the kernel's tables have no room for. Raises TargetLimitError."""
+        phases = (Phase.WAITING, Phase.ARMED, Phase.SUSPENDED)
+        with self._lock:
+            others = [o.warrant for o in self._orders.values() if o.phase in phases]
+            check_room(file, [o for o in others if instead is None or o.id != instead.id])
 
     def _open(self, warrant: Warrant, phase: Phase) -> LiveOrder:
         """Opens the streams and readies the slot's counters; nobody knows the order yet."""
@@ -210,36 +232,49 @@ class Registry:
     def _order(self, warrant: Warrant, phase: Phase) -> LiveOrder:
         return LiveOrder(warrant, warrant.mode, warrant.starts_ns, warrant.ends_ns, phase, time.monotonic())
 
-    def _enter(self, warrant: Warrant, phase: Phase) -> None:
-        self._orders[warrant.id] = self._order(warrant, phase)
-
-    def revoke(self, warrant: Warrant) -> Warrant:
-        """Ends an order now. The kernel takes nothing of it when this returns.
+    def halt(self, warrant: Warrant) -> None:
+        """The kernel takes nothing of an order when this returns: one write, whatever the tables are busy with.
 
         Raises:
-            LictlError: the kernel or the store refused; the error says in what state the order is.
+            LictlError: the kernel refused.
         """
-        rooms = self._rooms
-        moment = now_ns()
-        running = self.live.get(warrant.claim)
+        self._halted.add(warrant.id)
+        running = self.live.get(warrant.claim) if warrant.generation else None
         if running is not None and running.phase is Phase.ARMED:
-            rooms.probe.write_slot(warrant.slot, EMPTY_SLOT)  # at once, whatever the tables are busy with
+            running.ends_ns = min(running.ends_ns, now_ns())
+            self._rooms.probe.write_slot(warrant.slot, EMPTY_SLOT)
+
+    def stopped(self, warrant: Warrant) -> None:
+        """Takes an order that is over or suspended, as the store has it, out of the tables.
+
+        Raises:
+            LictlError: the kernel refused to remove target entries; its slot is switched off.
+        """
         with self._lock:
+            self._halted.discard(warrant.id)
             order = self._orders.get(warrant.id)
-            if order is not None and order.phase is Phase.ARMED:
-                rooms.tables.revoke(warrant.slot)
-            try:
-                ended = rooms.store.revoke(warrant.id, moment)
-            except LictlError:
-                rooms.alarms.set("store", warrant.id, f"Order {warrant.id} is stopped, but the store does not know it.")
-                raise
-            rooms.alarms.clear("store", warrant.id)
-            if order is None or order.phase is Phase.WAITING:
+            if warrant.state in OVER:
+                if warrant.generation:
+                    self._over([(order, warrant)])
+            elif order is not None:
+                armed = order.phase is Phase.ARMED
+                order.warrant, order.phase, order.since = warrant, Phase.SUSPENDED, time.monotonic()
+                if armed:
+                    _log.info("order suspended", order=order.id)
+                    self._write_armed()
+
+    def _over(self, over: Sequence[tuple[LiveOrder | None, Warrant]]) -> None:
+        """Ends orders in whatever phase they are."""
+        running = []
+        for order, warrant in over:
+            if order is not None and order.streams:
+                if order.phase not in (Phase.ENDING, Phase.DELIVERING):
+                    running.append((order, warrant))
+            else:
                 self._orders.pop(warrant.id, None)
-                self._drop_waiting(ended)
-            elif order.phase is Phase.ARMED:
-                self._end([(order, ended)])
-            return ended
+                self._drop_waiting(warrant)
+        if running:
+            self._end(running)
 
     def _drop_waiting(self, ended: Warrant) -> None:
         """Ends an order that is not in the kernel; what it took in an earlier life is delivered."""
@@ -252,58 +287,122 @@ class Registry:
             self._enlist(order)
             self._publish()
 
-    def expire(self) -> None:
-        """Arms what is due and ends what is over; called a few times a second."""
+    def expire(self, trusted: bool = True) -> None:
+        """Arms what is due and ends what is over; called a few times a second.
+
+        Args:
+            trusted: False while the clock may be wrong: the kernel keeps to the windows, nothing is ended for good.
+        """
         now = now_ns()
+        phases = (Phase.ARMED, Phase.WAITING, Phase.SUSPENDED)
         with self._lock:
             self._arm_due(now)
-            if not any(o.phase in (Phase.ARMED, Phase.WAITING) and now >= o.ends_ns for o in self._orders.values()):
+            if not trusted:
                 return
-            over = []
-            for warrant in self._rooms.store.expire(now):
-                order = self._orders.get(warrant.id)
-                if order is not None and order.phase is Phase.ARMED:
-                    over.append((order, warrant))
-                elif order is not None and order.phase is Phase.WAITING:
-                    del self._orders[warrant.id]
-                    self._drop_waiting(warrant)
-            if over:
-                self._end(over)
+            if any(o.phase in phases and now >= o.warrant.ends_ns for o in self._orders.values()):
+                self._over([(self._orders.get(w.id), w) for w in self._expire_in_store(now) if w.generation])
+
+    def expire_drafts(self, trusted: bool = True) -> None:
+        """Ends what waits for approval and would begin too late; called now and then."""
+        if trusted:
+            with self._lock:
+                self._over([(self._orders.get(w.id), w) for w in self._expire_in_store(now_ns()) if w.generation])
+
+    def _expire_in_store(self, now: int) -> list[Warrant]:
+        """Ends in the store what is over; the kernel has ended it by itself. Each is an intent before."""
+        record, store = self._rooms.record, self._rooms.store
+        due = [order for order in store.overview(OPEN) if order.ends_ns <= now]
+        if not due:
+            return []
+        before = {order.id: {"state": order.state, "ends_ns": order.ends_ns} for order in due}
+        intents = record.announce("warrant.expire", daemon(), before)
+        faults.point("warrant.expire.intended")
+        ended = store.expire(now)
+        faults.point("warrant.expire.stored")
+        record.conclude(intents, daemon(), {order.id: facts(order) for order in ended})
+        faults.point("warrant.expire.recorded")
+        return ended
 
     def _arm_due(self, now: int) -> None:
         """Arms what waited, all of it in one change of the tables: many windows begin at the same moment."""
         due = [
-            order.warrant
+            order
             for order in self._orders.values()
             if order.phase is Phase.WAITING
+            and order.id not in self._halted
             and order.starts_ns - LEAD_NS <= now < order.ends_ns
             and time.monotonic() - order.since >= RETRY_S
         ]
-        if not due:
+        if due and self._site_allows():
+            self._arm([order for order in due if self._ready(order)])
+
+    def _site_allows(self) -> bool:
+        try:
+            self._may_arm()
+        except LictlError as error:
+            self._rooms.alarms.set("site-lock", "", error.what)
+            for order in self._orders.values():
+                order.since = time.monotonic()
+            return False
+        self._rooms.alarms.clear("site-lock")
+        return True
+
+    def _ready(self, order: LiveOrder) -> bool:
+        """Opens the streams of an order that was not armed yet; False where that has to be tried again."""
+        order.since = time.monotonic()
+        if not order.streams:
+            opened = self._opened(order.warrant, Phase.WAITING)
+            if opened is None:
+                return False
+            self._enlist(opened)
+        return True
+
+    def _arm(self, orders: Sequence[LiveOrder]) -> None:
+        """Puts orders whose streams are open into the kernel; those that it refuses are tried again."""
+        orders = [self._orders[order.id] for order in orders]
+        fresh = {o.id: facts(o.warrant) for o in orders if o.warrant.state == "approved"}
+        try:
+            intents = self._rooms.record.announce("warrant.arm", daemon(), fresh)
+        except LictlError:
+            self._rooms.alarms.set("audit", "", "The audit chain cannot be written: nothing is armed.")
+            for order in orders:
+                order.phase = Phase.WAITING
             return
-        opened = in_parallel(lambda warrant: self._opened(warrant, Phase.ARMED), due)
-        for warrant, order in zip(due, opened, strict=True):
-            if order is None:
-                self._enter(warrant, Phase.WAITING)  # tried again
-            else:
-                self._enlist(order)
+        faults.point("warrant.arm.intended")
+        self._write_together(orders)
+        faults.point("warrant.arm.armed")
+        self._publish()
+        after = {}
+        for order in orders:
+            if order.phase is Phase.ARMED and order.id in fresh:
+                order.warrant = self._rooms.store.armed(order.id, now_ns())
+                after[order.id] = facts(order.warrant)
+        faults.point("warrant.arm.stored")
+        self._rooms.record.conclude(intents, daemon(), after)
+        faults.point("warrant.arm.recorded")
+
+    def _write_together(self, orders: Sequence[LiveOrder]) -> None:
+        """All in one change; after the kernel refused that, those that it does not refuse."""
+        for order in orders:
+            order.phase = Phase.ARMED
         self._publish()
         try:
             self._write_armed()
         except LictlError as error:
             _log.error("orders not armed at once", error=type(error).__name__, **log.place(error))
-            self._arm_one_by_one([order for order in opened if order is not None])
-
-    def _arm_one_by_one(self, orders: Sequence[LiveOrder]) -> None:
-        """After the kernel refused them together: those that it does not refuse."""
+        else:
+            for order in orders:
+                self._rooms.alarms.clear("kernel-tables", order.id)
+            return
         for order in orders:
-            order.phase = Phase.ENDING
+            order.phase = Phase.WAITING
         for order in orders:
             order.phase = Phase.ARMED
             try:
                 self._write_armed()
+                self._rooms.alarms.clear("kernel-tables", order.id)
             except LictlError as error:
-                order.phase = Phase.ENDING
+                order.phase = Phase.WAITING
                 _log.error("order not armed", order=order.id, error=type(error).__name__, **log.place(error))
                 self._rooms.alarms.set("kernel-tables", order.id, f"Order {order.id} could not be armed.")
 
@@ -319,8 +418,8 @@ class Registry:
     # ---- the kernel's tables
 
     def _write_armed(self) -> None:
-        armed = [to_armed(order.warrant) for order in self._orders.values() if order.phase is Phase.ARMED]
-        self._write(compile_tables(armed))
+        armed = [o.warrant for o in self._orders.values() if o.phase is Phase.ARMED and o.id not in self._halted]
+        self._write(compile_tables([to_armed(warrant) for warrant in armed]))
 
     def _write(self, tables: Tables) -> None:
         try:
@@ -332,7 +431,7 @@ class Registry:
         self._tables = tables
 
     def _publish(self) -> None:
-        self.live = {o.claim: o for o in self._orders.values() if o.phase in (Phase.ARMED, Phase.ENDING)}
+        self.live = {o.claim: o for o in self._orders.values() if o.streams and o.phase is not Phase.DELIVERING}
 
     # ---- the end of an order
 
@@ -341,53 +440,33 @@ class Registry:
         with self._lock:
             for order in list(self._orders.values()):
                 if order.phase is Phase.ENDING and time.monotonic() - order.since >= GRACE_S:
-                    self._close(order)
-                elif order.phase is Phase.DELIVERING:
-                    self._drop_delivered(order)
-
-    def _close(self, order: LiveOrder) -> None:
-        taken = snapshot(self._rooms, [order])
-        if not self._rooms.datapath.call(lambda: self._write_end(order, taken)):
-            return
-        self._rooms.datapath.call(lambda: self._rooms.mediator.remove(order.claim))
-        order.phase = Phase.DELIVERING
-        self._publish()
-        for stream in order.streams:
-            stream.spool.sync()
-            stream.save()
-        self._rooms.workers.wake_all()
-
-    def _write_end(self, order: LiveOrder, taken: Snapshot) -> bool:
-        """In the data path's thread: takes the last records, tells of losses behind them, writes END."""
-        settle(self._rooms, taken)
-        for stream in order.streams:
-            if not stream.ended:
-                try:
-                    stream.stream.end()
-                except (LictlError, OSError):
-                    return False  # no room: tried again
-                stream.ended = True
-        return True
-
-    def _drop_delivered(self, order: LiveOrder) -> None:
-        if any(stream.spool.acknowledged < stream.spool.last_block for stream in order.streams):
-            return
-        for stream in order.streams:
-            self._rooms.workers.remove(stream.agency, stream.name)
-        self._finish(order)
-
-    def _finish(self, order: LiveOrder) -> None:
-        counts = kernel_of(self._rooms.probe.slot_counts_by_cpu(order.warrant.slot))
-        for stream in order.streams:
-            stream.fold(account(stream.saved.base, stream.facts(stream.spool.cursor.total_records), counts))
-            stream.spool.remove()
-        del self._orders[order.id]
-        self._finish_in_store(order.warrant)
-        self._publish()
-        _log.info("order finished", order=order.id)
+                    if close(self._rooms, order):
+                        self._publish()
+                elif order.phase is Phase.DELIVERING and delivered(order):
+                    finish(self._rooms, order)
+                    del self._orders[order.id]
+                    self._finish_in_store(order.warrant)
+                    self._publish()
+                    _log.info("order finished", order=order.id)
 
     def _finish_in_store(self, warrant: Warrant) -> None:
         self._rooms.store.release_slot(warrant.id)
+
+    # ---- what others ask
+
+    def early(self, warrant: Warrant) -> bool:
+        """Its window is too far ahead for the kernel's tables."""
+        return now_ns() < warrant.starts_ns - LEAD_NS
+
+    @property
+    def still(self) -> threading.RLock:
+        """While it is held, no order changes."""
+        return self._lock
+
+    def tables(self) -> Tables:
+        """What the kernel should hold now."""
+        with self._lock:
+            return self._tables if self._tables is not None else compile_tables([])
 
     # ---- the end of the daemon
 

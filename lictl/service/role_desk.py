@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lictl import faults
 from lictl.errors import UsageError
 from lictl.people.roles import Roles, known_user, role
 
@@ -13,13 +14,15 @@ if TYPE_CHECKING:
 
     from lictl.home import Home
     from lictl.people.actor import Actor
+    from lictl.service.record import Record
 
 
 class RoleDesk:
     """Lists and changes who may do what. A change counts from the next request on."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, record: Record) -> None:
         self._home = home
+        self._record = record
 
     def table(self) -> Mapping[str, Callable[..., Any]]:
         """For the control server."""
@@ -31,17 +34,35 @@ class RoleDesk:
 
     def grant(self, actor: Actor, user: str, role: str) -> list[dict[str, object]]:
         """Gives a user a role; the table then."""
-        return self._change(user, role, Roles.granted)
+        known_user(_text(user))
+        return self._change("role.grant", actor, user, role, Roles.granted)
 
     def withdraw(self, actor: Actor, user: str, role: str) -> list[dict[str, object]]:
         """Takes a role from a user; the table then."""
-        return self._change(user, role, Roles.withdrawn)
+        return self._change("role.withdraw", actor, _text(user), role, Roles.withdrawn)
 
-    def _change(self, user: str, name: str, change: Callable[..., Roles]) -> list[dict[str, object]]:
-        if not (isinstance(user, str) and isinstance(name, str)):
-            raise UsageError("`user` and `role` are text.")
-        if change is Roles.granted:
-            known_user(user)
-        after = change(Roles.load(self._home), user, [role(name)])
-        after.save(self._home)
-        return after.rows()
+    def _change(
+        self, action: str, actor: Actor, user: str, name: str, change: Callable[..., Roles]
+    ) -> list[dict[str, object]]:
+        old = Roles.load(self._home)
+        new = change(old, user, [role(_text(name))])
+        with self._record.act(
+            action, actor=actor.to_json(), subject=user, before=table_of(old), after=table_of(new)
+        ) as act:  # fmt: skip
+            faults.point("role.change.intended")
+            new.save(self._home)
+            faults.point("role.change.saved")
+            act.after = table_of(new)
+        faults.point("role.change.recorded")
+        return new.rows()
+
+
+def table_of(roles: Roles) -> dict[str, Any]:
+    """The table for the audit chain: user to roles."""
+    return {user: sorted(names) for user, names in sorted(roles.entries.items())}
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise UsageError("`user` and `role` are text.")
+    return value

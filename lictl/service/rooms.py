@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lictl.probe.tables import KernelTables
     from lictl.service.alarms import Alarms
     from lictl.service.datapath import DataPath
+    from lictl.service.record import Record
     from lictl.service.site import Site
     from lictl.service.workers import Workers
     from lictl.warrants.store import Store
@@ -33,6 +34,7 @@ class Rooms:
     home: Home
     site: Site
     store: Store
+    record: Record
     probe: Probe
     tables: KernelTables
     mediator: Mediator

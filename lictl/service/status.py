@@ -5,16 +5,17 @@ from __future__ import annotations
 
 import os
 import platform
+from collections import Counter
 from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lictl.probe import abi, interfaces
 from lictl.service.accounting import Account, Kernel, account
-from lictl.service.live import Phase
 from lictl.service.ports import link_state
 from lictl.times import format_rfc3339
 from lictl.version import __version__
+from lictl.warrants.states import OPEN, State
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,9 +59,16 @@ def report(rooms: Rooms, registry: Registry, ports: Ports, clock: Clock, started
         "rings": [asdict(ring) for ring in rooms.probe.rings()],
         "totals": rooms.probe.totals(),
         "warrants": list(_warrants(rooms, registry.orders())),
+        "orders": _orders(rooms),
         "deliveries": _deliveries(rooms, registry),
         "alarms": rooms.alarms.report(),
     }
+
+
+def _orders(rooms: Rooms) -> dict[str, int]:
+    """How many orders that are not over are in which state."""
+    states = Counter(order.state for order in rooms.store.overview(OPEN))
+    return {state.value: states.get(state.value, 0) for state in State if state in OPEN}
 
 
 def _interfaces(rooms: Rooms, ports: Ports) -> list[dict[str, Any]]:
@@ -96,6 +104,12 @@ def _warrants(rooms: Rooms, orders: list[LiveOrder]) -> Iterator[dict[str, Any]]
             yield _warrant(rooms, order, [next(facts) for _ in order.streams])
 
 
+def streams(rooms: Rooms, registry: Registry, name: str) -> list[dict[str, Any]] | None:
+    """The accounts of one order's streams, by the order's id; None where this daemon has no work for it."""
+    found = [order for order in registry.orders() if order.id == name]
+    return next(_warrants(rooms, found))["streams"] if found else None
+
+
 def _facts(asked: list[tuple[LiveStream, int]]) -> list[Stream]:
     return [stream.facts(acknowledged) for stream, acknowledged in asked]
 
@@ -106,6 +120,8 @@ def _warrant(rooms: Rooms, order: LiveOrder, facts: list[Stream]) -> dict[str, A
         "id": order.id,
         "liid": order.warrant.liid,
         "state": order.phase.value,
+        "lifecycle": order.warrant.state,
+        "emergency": order.warrant.emergency,
         "mode": order.mode,
         "starts": format_rfc3339(order.starts_ns),
         "ends": format_rfc3339(order.ends_ns),
@@ -126,7 +142,7 @@ def _balance(rooms: Rooms, order: LiveOrder, facts: list[Stream]) -> tuple[Kerne
 
 def kernel_counts(rooms: Rooms, order: LiveOrder) -> Kernel:
     """The kernel's counters of an order now; zero where it is not armed yet."""
-    if order.phase is Phase.WAITING:
+    if not order.streams:
         return Kernel()
     counts = rooms.probe.slot_counts(order.warrant.slot)
     return Kernel(**{name: getattr(counts, name) for name in Kernel.__dataclass_fields__})

@@ -26,14 +26,26 @@ class ClockSteps:
     def __init__(self, alarms: Alarms) -> None:
         self._alarms = alarms
         self._last = -HOLD_S
+        self._doubt = False
         self.hurry: Callable[[], None] = lambda: None
 
     def stepped(self, before: ClockState, after: ClockState) -> None:
         """For `lictl.probe.clock.Clock`; in its thread."""
         by_s = (after.offset_ns - before.offset_ns) / 1e9
         self._last = time.monotonic()
+        self._doubt = True
         self._alarms.set("clock-step", "", f"The system clock was stepped by {by_s:+.3f} s.")
         self.hurry()
+
+    def trusted(self, synchronised: bool | None) -> bool:
+        """Whether an order may be ended for good by this clock.
+
+        Not after a step, until a time service vouches for the clock or the step has stood for an hour: the kernel
+        keeps to the windows meanwhile, and a clock that is put right again finds the orders as they were.
+        """
+        if synchronised or time.monotonic() - self._last >= HOLD_S:
+            self._doubt = False
+        return not self._doubt
 
     def watch(self) -> None:
         """Takes the alarm back when it has stood long enough."""

@@ -13,9 +13,12 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from lictl.audit.read import entries
 from lictl.cli.app import app
 from lictl.collection.receiver import Receiver
 from lictl.errors import BY_EXIT_CODE
+from lictl.home import Home
+from lictl.lab.people import APPROVER_UID, Team
 from lictl.lab.site import stated
 from lictl.version import __version__
 
@@ -73,7 +76,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A made home that LICTL_HOME names."""
     home = tmp_path / "home"
     monkeypatch.setenv("LICTL_HOME", str(home))
-    lictl("init", "--operator", "ISP-7", "--element", "box-1", "--country", "US")
+    roles = ["--role", "operator=root", "--role", f"approver={APPROVER_UID}"]
+    lictl("init", "--operator", "ISP-7", "--element", "box-1", "--country", "US", *roles)
     return home
 
 
@@ -139,13 +143,16 @@ def test_agencies_come_and_go(home: Path, agency: str) -> None:
 
 def test_roles_come_and_go(home: Path) -> None:
     """list, grant and withdraw without a daemon, in JSON and in text; no slip of the pen gets into the table."""
-    assert "Nobody" in lictl("role", "list").stdout
-    assert answer("role", "grant", "root", "operator") == [{"user": "root", "uid": 0, "roles": ["operator"]}]
-    assert "operator" in lictl("role", "list").stdout
+    both = {"user": "root", "uid": 0, "roles": ["auditor", "operator"]}
+    assert both in answer("role", "grant", "root", "auditor")
+    assert "auditor, operator" in lictl("role", "list").stdout
     failure("role", "grant", "no-such-user", "operator", code=2)
     failure("role", "grant", "root", "king", code=2)
     failure("role", "withdraw", "root", "approver", code=2)
+    lictl("role", "withdraw", "root", "auditor")
+    lictl("role", "withdraw", str(APPROVER_UID), "approver")
     assert answer("role", "withdraw", "root", "operator") == []
+    assert "Nobody" in lictl("role", "list").stdout
 
 
 def test_init_with_roles(tmp_path: Path) -> None:
@@ -209,23 +216,83 @@ def test_agency_test_of_something_else(home: Path) -> None:
         thread.join()
 
 
+def approve(home: Path, name: str) -> Any:
+    """By the lab's approver, as root cannot be two people."""
+    return Team(Home(home)).approver("warrant.approve", name=name)
+
+
 def test_an_order_without_a_daemon(home: Path, agency: str, tmp_path: Path) -> None:
-    """It is stored, listed, shown and revoked; each answer says what it means."""
+    """It is added, submitted, approved by another person, listed, shown and revoked; each answer says what it means."""
     path = str(warrant_file(tmp_path))
     added = answer("warrant", "add", path)
-    assert (added["id"], added["liid"], added["armed"]) == ("W-1", "LIID0117", False)
-    assert "lictl serve" in added["effect"]
+    assert (added["id"], added["liid"], added["state"], added["armed"]) == ("W-1", "LIID0117", "draft", False)
+    assert "lictl warrant submit" in added["effect"]
+    assert answer("warrant", "submit", "LIID0117")["state"] == "submitted"
+    assert "may not do warrant.approve" in failure("warrant", "approve", "LIID0117", code=3)["what"]
+    approved = approve(home, "LIID0117")
+    assert (approved["state"], approved["armed"]) == ("approved", False)
+    assert "lictl serve" in approved["effect"]
     assert [w["id"] for w in answer("warrant", "list")] == ["W-1"]
     assert "LIID0117" in lictl("warrant", "list").stdout
     shown = answer("warrant", "show", "LIID0117")
     assert shown["authority"]["docket"] == "D-1"
     assert shown["file"] == Path(path).read_text()
+    assert [shown["instruments"][0][who]["uid"] for who in ("submitted", "approved")] == [0, APPROVER_UID]
     assert TARGET in lictl("warrant", "show", "W-1").stdout
     assert failure("agency", "remove", "sheriff", code=3)["what"].startswith("Agency sheriff receives")
     assert answer("warrant", "revoke", "LIID0117")["state"] == "revoked"
     failure("warrant", "revoke", "LIID0117", code=3)
     assert answer("warrant", "list") == []
     assert [w["state"] for w in answer("warrant", "list", "--all")] == ["revoked"]
+
+
+def test_one_person_cannot_be_both(home: Path, agency: str, tmp_path: Path) -> None:
+    """With both roles, what a person submitted is still approved by another one."""
+    lictl("role", "grant", "root", "approver")
+    lictl("warrant", "add", str(warrant_file(tmp_path)), "--submit")
+    assert "two people" in failure("warrant", "approve", "W-1", code=3)["what"]
+    assert answer("warrant", "show", "W-1")["state"] == "submitted"
+
+
+def test_an_order_is_suspended_rejected_and_closed(home: Path, agency: str, tmp_path: Path) -> None:
+    """The other ways through a life, by command."""
+    path = str(warrant_file(tmp_path))
+    lictl("warrant", "add", path, "--submit")
+    lictl("role", "grant", "root", "approver")
+    assert "draft" in lictl("warrant", "reject", "W-1", "--reason", "wrong docket").stdout
+    assert answer("warrant", "show", "W-1")["instruments"][0]["reason"] == "wrong docket"
+    lictl("warrant", "submit", "W-1")
+    approve(home, "W-1")
+    assert "Suspended" in lictl("warrant", "suspend", "W-1").stdout
+    assert "two people" in failure("warrant", "resume", "W-1", code=3)["what"]
+    Team(Home(home)).approver("warrant.resume", name="W-1")
+    failure("warrant", "close", "W-1", code=3)
+    lictl("warrant", "revoke", "W-1")
+
+
+def test_without_a_role_nothing_is_read_or_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root keeps roles and agencies; orders are other people's."""
+    monkeypatch.setenv("LICTL_HOME", str(tmp_path / "h"))
+    lictl("init", "--operator", "ISP-7", "--country", "US")
+    lictl("agency", "add", "sheriff", "--host", "127.0.0.1", "--port", "9")
+    for arguments in (("add", str(warrant_file(tmp_path))), ("list",), ("show", "W-1"), ("revoke", "W-1")):
+        assert "takes the role" in failure("warrant", *arguments, code=3)["what"]
+
+
+def test_every_look_and_every_act_is_in_the_chain(home: Path, agency: str, tmp_path: Path) -> None:
+    """Reads are entries before they are answered; acts are intents with an outcome; no target stands in plain."""
+    lictl("warrant", "add", str(warrant_file(tmp_path)), "--submit")
+    lictl("warrant", "list")
+    lictl("warrant", "show", "W-1")
+    found = list(entries(home / "audit"))
+    actions = [entry.action for entry in found]
+    assert actions == [
+        "chain.begin", "note.site", "agency.add", "done", "warrant.add", "done", "warrant.submit", "done",
+        "read.warrants", "read.warrant",
+    ]  # fmt: skip
+    assert [entry.subject for entry in found[-2:]] == [None, "W-1"]
+    assert {entry.actor["uid"] for entry in found[1:]} == {0}
+    assert TARGET not in "".join(path.read_text() for path in (home / "audit").glob("*.jsonl"))
 
 
 @pytest.mark.parametrize(

@@ -25,10 +25,16 @@ def test_the_reference_is_not_stale() -> None:
 def test_every_promised_command_is_there() -> None:
     """The set of commands is part of the contract."""
     assert set(NAMES) == {
-        "lictl init", "lictl agency add", "lictl agency list", "lictl agency test", "lictl agency remove",
-        "lictl warrant add", "lictl warrant list", "lictl warrant show", "lictl warrant revoke", "lictl serve",
-        "lictl status", "lictl receive", "lictl replay", "lictl demo", "lictl doctor", "lictl version",
-        "lictl role list", "lictl role grant", "lictl role withdraw",
+        "lictl init", "lictl serve", "lictl status", "lictl receive", "lictl replay", "lictl demo", "lictl doctor",
+        "lictl version", "lictl report", "lictl drill", "lictl agency add", "lictl agency list", "lictl agency test",
+        "lictl agency remove", "lictl warrant add", "lictl warrant submit",
+        "lictl warrant approve", "lictl warrant reject", "lictl warrant suspend", "lictl warrant resume",
+        "lictl warrant extend", "lictl warrant amend", "lictl warrant withdraw", "lictl warrant revoke",
+        "lictl warrant close", "lictl warrant destroy-key", "lictl warrant list", "lictl warrant show",
+        "lictl warrant certificate", "lictl warrant check", "lictl role list", "lictl role grant",
+        "lictl role withdraw", "lictl profile list", "lictl profile show", "lictl profile status",
+        "lictl profile confirm", "lictl audit verify", "lictl audit show", "lictl audit export", "lictl audit head",
+        "lictl audit reconcile",
     }  # fmt: skip
 
 

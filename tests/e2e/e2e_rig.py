@@ -16,16 +16,17 @@ from e2e_wire import taken
 from lictl.home import Home
 from lictl.lab import namespace, topology
 from lictl.lab.capture import Capture, Packet, read
+from lictl.lab.people import lab_roles
 from lictl.lab.site import AGENCY_NAME, AGENCY_PORT, Order, Site
-from lictl.service import administration
 from lictl.service.client import Client
-from lictl.service.site import check_site, make_site
+from lictl.service.founding import found
+from lictl.service.site import check_site
 from lictl.times import format_rfc3339, now_ns
 from lictl.warrants.model import Agency
 from lictl.warrants.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from lictl.lab.topology import Port
 
@@ -54,27 +55,15 @@ class Rig(Site):
         assert isinstance(report, dict)
         return report
 
-    def add(self, order: Order) -> str:
-        """As `lictl warrant add` does, without its start-up time."""
-        return str(self._on_the_box(lambda: administration.add(Home(self.home), order.toml(), order.liid)["id"]))
-
-    def revoke(self, name: str) -> None:
-        """As `lictl warrant revoke` does, without its start-up time."""
-        self._on_the_box(lambda: administration.revoke(Home(self.home), name))
-
-    def _on_the_box(self, action: Callable[[], Any]) -> Any:
-        return namespace.inside(self.lab.name("isp"), action)
-
     def init(self, *, handover: str = "pcapng") -> None:
         """As `lictl init` and `lictl agency add` do, without their start-up time."""
         home = Home(self.home)
-        make_site(home, check_site("LAB-ISP", "lab-box", "US"))
-        Store.open(home.database).close()
+        found(home, check_site("LAB-ISP", "lab-box", "US"), lab_roles())
         self.add_agency(AGENCY_NAME, handover)
 
     def add_agency(self, name: str, handover: str) -> None:
         """As `lictl agency add` does."""
-        store = Store.open(Home(self.home).database)
+        store = Store.of(Home(self.home))
         store.add_agency(Agency(name=name, host=topology.AGENCY.v4, port=AGENCY_PORT, format=handover, options={}))
         store.close()
 

@@ -27,14 +27,16 @@ O, A, U, C = Role.OPERATOR, Role.APPROVER, Role.AUDITOR, Role.COLLECTOR_ADMIN  #
 
 # Each operation with the roles of which one is enough; + also root and the owner of the home without any.
 EXPECTED = {
-    "ping": {O, A, U, C}, "status": {O, A, U, C}, "role.list": {O, A, U, C}, "role.grant": set(),
+    "ping": {O, A, U, C}, "status": {O, A, U, C}, "status.finished": {O, A, U, C}, "role.list": {O, A, U, C},
+    "role.grant": set(),
     "role.withdraw": set(), "agency.list": {O, A, U, C}, "agency.show": {O, A, U, C}, "agency.add": {C},
     "agency.remove": {C}, "warrant.list": {O, A, U}, "warrant.show": {O, A, U}, "warrant.check": {O, A},
     "warrant.certificate": {O, A, U}, "warrant.add": {O}, "warrant.submit": {O}, "warrant.emergency": {O},
     "warrant.extend": {O}, "warrant.amend": {O}, "warrant.approve": {A}, "warrant.reject": {A},
-    "warrant.resume": {A}, "warrant.suspend": {O, A}, "warrant.revoke": {O, A}, "warrant.close": {O},
-    "warrant.destroy-key": {A}, "profile.confirm": {A}, "report": {O, A, U}, "audit.verify": {O, A, U},
-    "audit.show": {U}, "audit.export": {U}, "audit.head": {O, A, U}, "audit.reconcile": {O, A, U},
+    "warrant.resume": {A}, "warrant.withdraw": {O}, "warrant.suspend": {O, A}, "warrant.revoke": {O, A},
+    "warrant.close": {O}, "warrant.destroy-key": {A}, "profile.status": {O, A, U, C}, "profile.confirm": {A},
+    "report": {O, A, U}, "drill.begin": {O, A}, "drill.end": {O, A}, "audit.verify": {O, A, U}, "audit.show": {U},
+    "audit.export": {U}, "audit.head": {O, A, U}, "audit.reconcile": {O, A, U},
 }  # fmt: skip
 
 

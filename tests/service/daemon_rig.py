@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 from lictl.home import Home
 from lictl.lab import namespace
+from lictl.lab.people import Team, lab_roles
 from lictl.lab.site import stated
 from lictl.service import bpffs
 from lictl.service.client import Client
-from lictl.service.site import Site, make_site
+from lictl.service.founding import found
+from lictl.service.site import Site
 from lictl.warrants.model import Agency
 from lictl.warrants.store import Store
 
@@ -103,8 +105,8 @@ class Rig:
         self._sent = 0
 
     def __enter__(self) -> Rig:
-        make_site(self.home, Site(operator="ISP-7", element="box-1", country="US"))
-        store = Store.open(self.home.database)
+        found(self.home, Site(operator="ISP-7", element="box-1", country="US"), lab_roles())
+        store = Store.of(self.home)
         store.add_agency(Agency("agency", "127.0.0.1", PORT, "pcapng"))
         store.close()
         namespace.create(self.space)
@@ -179,17 +181,21 @@ class Rig:
     # ---- the daemon's word
 
     def call(self, op: str, **args: Any) -> Any:
-        """An operation of the control socket."""
+        """An operation of the control socket, as root."""
         return Client(self.home, timeout_s=PATIENCE_S).call(op, **args)
 
+    @property
+    def team(self) -> Team:
+        """The people who handle its orders."""
+        return Team(self.home)
+
     def add(self, liid: str, **how: Any) -> dict[str, Any]:
-        """Puts an order into force."""
-        done: dict[str, Any] = self.call("warrant.add", text=order(liid, **how), name="order.toml")
-        return done
+        """Puts an order into force by two people."""
+        return self.team.add(order(liid, **how))
 
     def revoke(self, liid: str) -> None:
         """Ends an order."""
-        self.call("warrant.revoke", name=liid)
+        self.team.revoke(liid)
 
     def status(self) -> dict[str, Any]:
         """The report, every account of which must add up."""

@@ -12,7 +12,6 @@ import pytest
 from daemon_rig import OTHER, TARGET, Rig, order
 
 from lictl.errors import LictlError, RefusedError, UnavailableError
-from lictl.service import administration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -268,7 +267,7 @@ def _sent_inside(rig: Rig) -> bool:
 
 def test_an_order_stored_without_a_daemon_is_armed_at_the_start(rig: Rig) -> None:
     """`warrant add` says so, and `serve` arms it."""
-    done = administration.add(rig.home, order("L1"), "order.toml")
+    done = rig.team.add(order("L1"))
     assert done["armed"] is False
     assert "lictl serve" in done["effect"]
     rig.serve()

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import pytest
 from daemon_rig import OTHER, PORT, Rig, order
 
-from lictl.service import administration
 from lictl.service.live import accounts_folder
 from lictl.warrants.model import Agency
 from lictl.warrants.store import Store
@@ -65,7 +64,7 @@ def test_windows_that_end_together(rig: Rig) -> None:
 def test_an_order_that_waits_for_the_disk_at_the_start_is_served_later(rig: Rig) -> None:
     """An order whose streams cannot be opened when the daemon starts is not left out until the next start."""
     store = Store.open(rig.home.database)
-    administration.add(rig.home, order("L1"), "order.toml")
+    rig.team.add(order("L1"))
     in_the_way = accounts_folder(rig.home, store.get("L1"))
     store.close()
     in_the_way.parent.mkdir(mode=0o700)
@@ -93,7 +92,7 @@ def test_records_of_another_order_that_had_the_same_claim_are_not_delivered(rig:
     store.add_agency(Agency("agency", "127.0.0.1", PORT, "pcapng"))
     store.close()
     rig.home.make_folder(rig.home.spool)
-    administration.add(rig.home, order("L2", targets=f"ip:{OTHER}"), "order.toml")
+    rig.team.add(order("L2", targets=f"ip:{OTHER}"))
     rig.serve()
     rig.send(7, source=OTHER, destination="198.51.100.2")
     rig.settled("L2", 7)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from lictl.delivery.privilege import hide_memory
 from lictl.errors import RefusedError, UnavailableError, UsageError
 from lictl.home import Home
-from lictl.service.guard import DaemonLock, check_files, exposure, hide_memory, open_home, open_passages
+from lictl.service.guard import DaemonLock, check_files, exposure, open_home, open_passages
 from lictl.service.site import Site, check_site, make_site, read_site
 
 if TYPE_CHECKING:

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The parts of a home that every act needs: store, keys, audit chain. Opened by its daemon, or by its owner."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lictl import log
+from lictl.audit.anchor import Anchors, SyslogAnchor
+from lictl.audit.chain import Chain
+from lictl.keys.site import SiteKey
+from lictl.service.record import Record
+from lictl.service.site import Site, read_site
+from lictl.warrants.anchor import StoreAnchor
+from lictl.warrants.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lictl.home import Home
+
+_log = log.get("office")
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """An open home.
+
+    Attributes:
+        home: made and private.
+        site: what its lictl.toml says.
+        keys: of the site.
+        store: its orders.
+        record: its audit chain.
+    """
+
+    home: Home
+    site: Site
+    keys: SiteKey
+    store: Store
+    record: Record
+
+
+@contextlib.contextmanager
+def open_office(home: Home, unwritten: Callable[[int], None] = lambda seq: None) -> Iterator[Office]:
+    """Opens a home whose daemon lock the caller holds.
+
+    Args:
+        home: made and private.
+        unwritten: see `Record`.
+
+    Raises:
+        LictlError: store, keys or chain cannot be used.
+    """
+    with contextlib.ExitStack() as stack:
+        site = read_site(home)
+        store = Store.of(home)
+        stack.callback(store.close)
+        stack.enter_context(store.hold())
+        keys = SiteKey.open(home)
+        # A chain that was changed from outside is told by an alarm and by its verification; orders are served on.
+        anchor = Anchors(StoreAnchor(store), SyslogAnchor()) if site.audit_syslog else StoreAnchor(store)
+        chain = Chain.open(home, keys.signer, anchor, go_on=True)
+        stack.callback(chain.close)
+        if chain.damage:
+            _log.error("the audit chain was changed from outside")
+        yield Office(home, site, keys, store, Record(chain, unwritten))
