@@ -142,8 +142,9 @@ def load(name: str, home: Path | None = None) -> Profile:
         return _parse(_packaged(name).encode(), name)
     if own is None or name not in names(home):
         known = names(home)
-        fix = f"{did_you_mean(name, known)}There are {', '.join(known)}."
-        raise UnavailableError(f"There is no profile {shown(name)}.", fix[0].upper() + fix[1:])
+        close = did_you_mean(name, known)
+        fix = f"{close[:1].upper()}{close[1:]}There are {', '.join(known)}."
+        raise UnavailableError(f"There is no profile {shown(name)}.", fix)
     try:
         data = own.read_bytes()
     except OSError as error:
