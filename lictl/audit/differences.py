@@ -143,9 +143,9 @@ def compare_spools(root: Path, streams: Collection[tuple[str, str]]) -> list[Dif
         root: the spool folder of the home.
         streams: agency and name of each stream.
     """
-    there = {
-        (agency.name, stream.name) for agency in root.iterdir() if agency.is_dir() for stream in agency.iterdir()
-    } if root.is_dir() else set()  # fmt: skip
+    agencies = [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
+    # Beside the streams' folders an agency's has files of its worker.
+    there = {(agency.name, path.name) for agency in agencies for path in agency.iterdir() if path.is_dir()}
     known = set(streams)
     return [
         *(

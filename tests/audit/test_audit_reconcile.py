@@ -468,6 +468,9 @@ def test_every_loaded_program_is_listed(pinned: tuple[Probe, Path]) -> None:
 def test_spools_of_a_home_without_a_spool_folder_are_missing(tmp_path: Path) -> None:
     """No folder at all is no crash."""
     assert compare_spools(tmp_path / "none", []) == []
+    (tmp_path / "agency" / "stream").mkdir(parents=True)
+    (tmp_path / "agency" / "worker.lock").touch()
+    assert compare_spools(tmp_path, [("agency", "stream")]) == []
     assert compare_spools(tmp_path / "none", [("a", "s")]) == [
         Difference("missing-spool", "a/s", "The folder of this stream is gone.")
     ]
