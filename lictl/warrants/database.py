@@ -37,8 +37,8 @@ class Kind(Protocol):
     def errors(self) -> AbstractContextManager[None]:
         """Turns what the database reports into errors for people."""
 
-    def erase(self) -> None:
-        """Takes out of its files what rows held that are gone."""
+    def erase(self, *, whole: bool) -> None:
+        """Takes out of its files what rows held that are gone: all of them, or only of keys."""
 
     def hold(self) -> AbstractContextManager[None]:
         """Keeps other daemons from this database; UnavailableError where one has it."""

@@ -107,7 +107,7 @@ def _check_key(name: str, sealer: Sealer, check: str | None) -> None:
 
 def _erase(database: Database) -> None:
     try:
-        database.kind.erase()
+        database.kind.erase(whole=True)
     except UnavailableError:
         return  # somebody reads; the next opening does it
     with database.write() as connection:

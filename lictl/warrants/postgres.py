@@ -83,10 +83,10 @@ class Postgres:
                 ) from None
             raise
 
-    def erase(self) -> None:
+    def erase(self, *, whole: bool) -> None:
         """Takes out what dead rows hold; what the server's own log and backups hold is the server's affair."""
         with self.errors(), self.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-            connection.exec_driver_sql("VACUUM FULL")
+            connection.exec_driver_sql("VACUUM FULL" if whole else "VACUUM FULL warrant_keys")
 
     @contextmanager
     def hold(self) -> Iterator[None]:

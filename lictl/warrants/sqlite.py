@@ -59,10 +59,11 @@ class Sqlite:
                 raise IntegrityError(f"{self.name} is damaged: {error.orig}.", "Restore it from a backup.") from None
             raise
 
-    def erase(self) -> None:
-        """Writes the file anew and empties its log."""
+    def erase(self, *, whole: bool) -> None:
+        """Empties the log of what was overwritten; `whole`: writes the file anew as well."""
         with self.errors(), self.engine.connect() as connection:
-            connection.exec_driver_sql("VACUUM")
+            if whole:
+                connection.exec_driver_sql("VACUUM")
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextmanager

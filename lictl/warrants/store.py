@@ -255,6 +255,7 @@ class Store:
                 connection, name, lambda number: lifecycle.destroy_key(connection, self._vault, number, now_ns)
             )
         self._reader.forget()
+        self._database.kind.erase(whole=False)
         return done
 
     # ---- questions

@@ -99,5 +99,5 @@ def postgres() -> Iterator[Server]:
         server.start()
         yield server
     finally:
-        server.stop()
+        server.stop(signal.SIGQUIT)  # no checkpoint: the folder goes anyway
         shutil.rmtree(folder, ignore_errors=True)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import text
-from warrant_people import in_force
+from warrant_people import ALICE, approved, in_force
+from warrant_texts import NOW_NS
 
 from lictl.warrants.records import NO_SLOT
 from lictl.warrants.store import Store
@@ -122,5 +123,75 @@ def test_what_was_reported_is_there_after_a_kill(lines: int, tmp_path: Path, sto
         elif line:
             assert line in orders
     assert len(orders) >= 1
+    check_consistent(again)
+    again.close()
+
+
+ACTS = {
+    "draft": "store.draft(file(3), BOB, NOW_NS)",
+    "submit": 'store.submit("W-1", ALICE, NOW_NS)',
+    "reject": 'store.reject("W-2", "no")',
+    "approve": 'store.approve("W-2", BOB, NOW_NS)',
+    "armed": 'store.armed("W-3", NOW_NS)',
+    "suspend": 'store.suspend("W-3")',
+    "resume": 'store.resume("W-4", BOB, NOW_NS)',
+    "revoke": 'store.revoke("W-3", NOW_NS)',
+    "expire": "store.expire(NOW_NS + 100 * 86400 * 10**9)",
+    "took": 'store.took("W-3", NOW_NS)',
+    "extend": 'store.extend("W-3", file(2, ends="2026-03-31T00:00:00Z"), ALICE, NOW_NS)',
+    "approve-amendment": 'store.approve("W-4", BOB, NOW_NS)',
+    "withdraw": 'store.withdraw("W-4")',
+    "close": 'store.close_order("W-5", NOW_NS, {})',
+    "destroy": 'store.destroy_key("W-6", NOW_NS)',
+}
+"""One act each, on the orders that `lives` makes."""
+
+DIES_BEFORE_COMMIT = """
+from warrant_people import ALICE, BOB
+from sqlalchemy import event
+def file(n, ends="2026-03-30T00:00:00Z"):
+    return load(build_text({"intercept.liid": f'"L{n}"', "intercept.ends": ends}), NOW_NS)
+event.listen(store._database.kind.engine, "commit", lambda _: os.kill(os.getpid(), signal.SIGKILL))
+"""
+
+
+def lives(store: Store, file_with: Callable[..., WarrantFile]) -> None:
+    """Orders in each state: draft, submitted, approved, suspended with an amendment, revoked, closed."""
+    files = [file_with({"intercept.liid": f'"L{n}"'}) for n in range(6)]
+    store.draft(files[0], ALICE, NOW_NS)
+    store.submit(store.draft(files[1], ALICE, NOW_NS).id, ALICE, NOW_NS)
+    approved(store, files[2])
+    approved(store, files[3])
+    more = file_with({"intercept.liid": '"L3"', "intercept.targets": '["ip:198.51.100.1"]'})
+    store.amend("W-4", more, ALICE, NOW_NS)
+    store.submit("W-4", ALICE, NOW_NS)
+    store.suspend("W-4")
+    for n in (4, 5):
+        order = in_force(store, files[n])
+        store.revoke(order.id, NOW_NS)
+        store.release_slot(order.id)
+    store.close_order("W-6", NOW_NS, {})
+
+
+@pytest.mark.parametrize("act", list(ACTS))
+def test_kill_before_the_commit_of_each_act(
+    act: str, tmp_path: Path, store: Store, file_with: Callable[..., WarrantFile]
+) -> None:
+    """Whatever the act wrote, the store is as it was before; done again, the act succeeds."""
+    lives(store, file_with)
+    before = store.list()
+    store.close()
+    path = tmp_path / "warrants.db"
+    code = PROLOGUE + DIES_BEFORE_COMMIT + ACTS[act]
+    done = subprocess.run([sys.executable, "-c", code, path], timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL
+    again = Store.open(path)
+    assert again.list() == before
+    check_consistent(again)
+    again.close()
+    code = code.replace("os.kill(os.getpid(), signal.SIGKILL)", "None")
+    subprocess.run([sys.executable, "-c", code, path], timeout=120, check=True)
+    again = Store.open(path)
+    assert again.list() != before
     check_consistent(again)
     again.close()
