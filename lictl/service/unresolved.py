@@ -13,6 +13,7 @@ from lictl import faults, log
 from lictl.audit.chain import unresolved
 from lictl.errors import LictlError, RefusedError
 from lictl.people.roles import Roles
+from lictl.profiles import site_lock
 from lictl.service.record import facts
 from lictl.service.role_desk import table_of
 from lictl.times import now_ns
@@ -57,6 +58,8 @@ class _Case:
         elif entry.action.startswith("agency."):
             names = {agency.name for agency in self._store.agencies()}
             self._found(None, (entry.subject in names) == (entry.action == "agency.add"))
+        elif entry.action == "profile.confirm":
+            self._found(None, _lock(self._home) == entry.after)
         elif entry.action == "warrant.add":
             self._added()
         elif entry.action.startswith("warrant.") and entry.subject is not None:
@@ -107,3 +110,10 @@ class _Case:
             self._chain.done(self._entry.seq, after={**(after or {}), "found": True})
         else:
             self._chain.failed(self._entry.seq, "cut off by a crash before it was carried out")
+
+
+def _lock(home: Home) -> dict[str, Any] | None:
+    try:
+        return site_lock.read(home).to_json()
+    except LictlError:
+        return None
