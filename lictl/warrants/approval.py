@@ -35,7 +35,7 @@ def write_instrument(
     number: int,
     file: WarrantFile,
     act: str,
-    who: Who | None,
+    who: Who,
     now_ns: int,
     *,
     emergency: bool = False,
@@ -51,10 +51,10 @@ def write_instrument(
         "act": act,
         "state": "draft",
         "emergency": emergency,
-        "origin": "version-1" if who is None else "lictl",
+        "origin": "lictl",
         "sealed_document": sealed,
         "confirmed_shared": False,
-        "drafted_by": None if who is None else who.to_json(),
+        "drafted_by": who.to_json(),
         "drafted_ns": now_ns,
     }
     connection.execute(insert(instruments).values(values | clock(file)))
@@ -156,12 +156,6 @@ def take_slot(connection: Connection, number: int, state: State) -> None:
     slot, generation = slots.take(connection)
     set_order(connection, number, state=state.value, slot=slot, generation=generation)
     slots.hold(connection, slot, number)
-
-
-def put_into_force(connection: Connection, number: int, now_ns: int) -> None:
-    """What adding an order was before there was an approval; goes with the last caller of `Store.add_warrant`."""
-    set_instrument(connection, pending(connection, number), state="approved", approved_ns=now_ns)
-    take_slot(connection, number, State.ACTIVE)
 
 
 def refuse_same_person(number: int, paper: Any, who: Who, act: str) -> None:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 def draft(
-    connection: Connection, vault: Vault, file: WarrantFile, who: Who | None, now_ns: int, *, emergency: bool = False
+    connection: Connection, vault: Vault, file: WarrantFile, who: Who, now_ns: int, *, emergency: bool = False
 ) -> int:
     """Writes an order down; returns its number."""
     refuse_past(file.intercept.ends, now_ns)

@@ -291,10 +291,6 @@ class Store:
         """Orders that hold a slot: approved and not over, or over and not delivered."""
         return self._where(~warrants.c.released, warrants.c.slot.is_not(None))
 
-    def unreleased(self) -> Warrants:
-        """Of those, the ones that are over: the daemon removes their target entries, then releases."""
-        return self._where(~warrants.c.released, warrants.c.slot.is_not(None), warrants.c.state.in_(OVER))
-
     def warrant_key(self, name: str) -> bytes:
         """The order's own key, 32 bytes, to derive others from (`lictl.keys.sealer.derive`).
 
@@ -367,10 +363,3 @@ class Store:
             return self._reader.read(
                 connection, connection.execute(select(warrants.c.number).where(*conditions)).scalars()
             )
-
-    def add_warrant(self, file: WarrantFile, now_ns: int) -> Warrant:
-        """Puts an order into force without any approval. Goes with its last caller."""
-        with self._database.write() as connection:
-            number = lifecycle.draft(connection, self._vault, file, None, now_ns)
-            approval.put_into_force(connection, number, now_ns)
-            return self._reader.one(connection, number)

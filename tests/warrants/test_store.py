@@ -183,11 +183,11 @@ def test_a_slot_waits_for_its_release(store: Store, file_with: FileWith) -> None
     with pytest.raises(RefusedError, match="Order W-1 is active and keeps its slot"):
         store.release_slot("W-1")
     store.revoke("W-1", NOW_NS)
-    assert [warrant.id for warrant in store.unreleased()] == ["W-1"]
+    assert [warrant.id for warrant in store.unfinished()] == ["W-1"]
     second = in_force(store, file_with())
     assert (second.slot, second.generation) == (1, 1)
     store.release_slot("W-1")
-    assert store.unreleased() == []
+    assert [warrant.id for warrant in store.unfinished()] == ["W-2"]
     third = in_force(store, file_with({"intercept.liid": '"c"'}))
     assert (third.slot, third.generation) == (0, 2)
     store.release_slot("W-1")

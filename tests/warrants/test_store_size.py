@@ -57,7 +57,7 @@ def test_many_closed_orders_do_not_slow_the_opening(large: Path) -> None:
     store = Store.open(large)
     assert [order.liid for order in store.live(NOW_NS)] == ["live"]
     assert [order.liid for order in store.unfinished()] == ["live"]
-    assert store.unreleased() == store.expire(NOW_NS) == []
+    assert store.expire(NOW_NS) == []
     took = time.monotonic() - began
     assert len(store._reader._opened) <= 2
     store.close()
@@ -75,7 +75,6 @@ def test_the_daemons_questions_go_by_index(large: Path) -> None:
     )
     store.live(NOW_NS)
     store.unfinished()
-    store.unreleased()
     store.expire(NOW_NS)
     store.get("live")
     store.get("W-1")

@@ -60,7 +60,6 @@ def test_what_was_in_force_stays_in_force(old: Store) -> None:
     assert [(each.agency, each.format) for each in armed.deliveries] == [("sheriff", "pcapng")]
     assert [order.liid for order in old.live(NOW_NS)] == ["armed", "waiting"]
     assert [order.liid for order in old.unfinished()] == ["armed", "waiting", "ending"]
-    assert [order.liid for order in old.unreleased()] == ["ending"]
     assert [agency.name for agency in old.agencies()] == ["sheriff"]
 
 
