@@ -28,7 +28,7 @@ from lictl.times import format_rfc3339, now_ns, parse_rfc3339
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.tree, pytest.mark.kernel, pytest.mark.net]
+pytestmark = [pytest.mark.tree, pytest.mark.kernel, pytest.mark.net, pytest.mark.timeout(600)]
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "walk-through.md"
 PART = re.compile(r"^```(sh|toml)\n(.*?)^```|^<!-- (.+?) -->$", re.MULTILINE | re.DOTALL)
