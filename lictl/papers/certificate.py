@@ -228,7 +228,7 @@ def _incident_blocks(incident: Mapping[str, str]) -> Iterator[page.Block]:
 def _beyond(plain: Mapping[str, Any]) -> Iterator[page.Block]:
     """What the carrier's rule does not ask for and a court may."""
     yield page.Heading("End, changes and accesses")
-    ended = f"{plain['ended']} {plain['ending']}".strip() if plain["ended"] else plain["ending"] or "not ended"
+    ended = f"{plain['ended']} {plain['ending']}".strip() if plain["ended"] else plain["ending"] or _no_end(plain)
     yield page.Fields(
         [
             ("End", "", [ended]),
@@ -236,6 +236,12 @@ def _beyond(plain: Mapping[str, Any]) -> Iterator[page.Block]:
             ("Accesses", "who saw the order or its data", _texts(plain["accesses"])),
         ]
     )
+
+
+def _no_end(plain: Mapping[str, Any]) -> str:
+    if plain["incident"]:
+        return "not known"
+    return "not ended" if plain["enabled"] else "it has not begun"
 
 
 def _texts(events: Iterable[Mapping[str, Any]]) -> list[str]:

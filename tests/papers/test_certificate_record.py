@@ -68,7 +68,9 @@ def test_order_that_is_still_running() -> None:
     """Without an end the record says so."""
     running = replace(record(), disabled_ns=None, ending="", state="active")
     assert values(certificate(running, Rule.PEN_TRAP, START))["uninstalled"] == ["still installed"]
-    assert certificate(running, Rule.CALEA, START).json["ended"] is None
+    paper = certificate(running, Rule.CALEA, START)
+    assert paper.json["ended"] is None
+    assert squeezed("End not ended") in text(paper.pdf)
 
 
 def test_each_instrument_names_its_officer() -> None:
@@ -92,6 +94,7 @@ def test_interception_without_authority() -> None:
     shown = text(paper.pdf)
     assert squeezed("Interception without appropriate authorization") in shown
     assert squeezed("put into the pinned map from outside") in shown
+    assert squeezed("End not known") in shown
 
 
 @pytest.mark.parametrize("rule", Rule)
