@@ -235,6 +235,8 @@ static int pins_adopt_program(struct ln_probe *probe, int hook, char *err, size_
 		       name);
 		return -ESTALE;
 	}
+	/* Loaded to be compared; left behind it would be a second program on the same maps. */
+	bpf_program__unload(loaded);
 	return ret;
 }
 

@@ -37,6 +37,7 @@ class ServeOptions:
     """See `lictl serve --help`.
 
     Attributes:
+        ports: `lictl serve` asks for one at least; without any, orders are kept and nothing is captured.
         ring_bytes: of each CPU's ring, a power of two.
         quota_bytes: that one stream's spool may take on the disk.
         pin_dir: folder on a bpffs for pinned maps; None: run/bpf below the home.

@@ -60,7 +60,7 @@ class Ports:
         self.by_index.update({self._indexes[port.name]: port for port in ports})
         self._names.update({self._indexes[port.name]: port.name for port in ports})
         requests = [interfaces.PortRequest(self._indexes[p.name], p.role, p.drop, p.name) for p in ports]
-        return interfaces.port_plan(requests, self._options.hairpin)
+        return interfaces.port_plan(requests, self._options.hairpin) if requests else []
 
     def name(self, ifindex: int) -> str:
         """Name of an interface index; raises KeyError."""

@@ -171,7 +171,7 @@ class Registry:
             if order.phase is Phase.WAITING:
                 order.since = -RETRY_S
                 self._arm_due(now_ns())
-            return order.phase
+            return self._orders[warrant.id].phase  # opening its streams made another entry of it
 
     def renew(self, warrant: Warrant) -> None:
         """Takes up a window that became shorter."""

@@ -1,0 +1,488 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The real daemon without a network: real pinned kernel maps, store, chain and control socket, and no port.
+
+It runs in a forked process of its own, so a start costs no imports, and can be killed, stepped in time and told to die
+at a fault point while it runs. The kernel's tables are read through the pins, past everything that the daemon knows;
+packets are judged by the pinned program itself (BPF_PROG_TEST_RUN), so that no interface is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import datetime as dt
+import json
+import os
+import platform
+import signal
+import socket
+import sqlite3
+import struct
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+import lictl.service.daemon as daemon_module
+from lictl.audit import chain as chain_module
+from lictl.audit.local import verify_home
+from lictl.audit.read import entries
+from lictl.delivery.cursor import Cursor
+from lictl.errors import LictlError, UnavailableError
+from lictl.home import Home
+from lictl.lab.people import as_user
+from lictl.lab.site import stated
+from lictl.probe import abi, clock
+from lictl.probe.interfaces import PortRequest, port_plan
+from lictl.probe.native import ffi, lib
+from lictl.probe.tables import pack_port
+from lictl.service.client import Client
+from lictl.service.options import ServeOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lictl.service.daemon import Daemon
+
+CLOCK: Final = "LICTL_CLOCK_OFFSET_NS"
+FAULT: Final = "LICTL_FAULT"
+PATIENCE_S: Final = 60.0
+RING_BYTES: Final = 1 << 20
+NS: Final = 1_000_000_000
+LOOPBACK: Final = 1
+"""Index of the interface that packets seem to come from."""
+SMALL_FILE: Final = 2048
+_SYS_BPF: Final = {"x86_64": 321, "aarch64": 280}.get(platform.machine(), 280)
+_OBJ_GET: Final = 7
+_PDEATHSIG: Final = 1
+_MNT_DETACH: Final = 2
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class DiedError(Exception):
+    """The daemon went while it was asked."""
+
+
+# ---- what stands in the kernel
+
+
+@dataclass(frozen=True)
+class Armed:
+    """A slot that is switched on."""
+
+    claim: int
+    starts_ns: int
+    ends_ns: int
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """The tables at one moment: slots that are on, and every target entry (map, key) with its claims."""
+
+    slots: dict[int, Armed]
+    entries: dict[tuple[str, bytes], tuple[int, ...]]
+
+    @property
+    def claims(self) -> set[int]:
+        """Of the slots that are on."""
+        return {armed.claim for armed in self.slots.values()}
+
+
+def v4(address: str) -> tuple[str, bytes]:
+    """The entry of one IPv4 address."""
+    return abi.MAP_V4, socket.inet_aton(address) + struct.pack("=I", 32)
+
+
+class _Get(ctypes.Structure):
+    _fields_ = (("path", ctypes.c_uint64), ("rest", ctypes.c_uint8 * 120))
+
+
+@contextlib.contextmanager
+def pinned(path: Path) -> Any:
+    """A descriptor of what is pinned (bpf(2), BPF_OBJ_GET)."""
+    name = ctypes.create_string_buffer(os.fsencode(path))
+    attr = _Get(ctypes.addressof(name))
+    descriptor = _libc.syscall(ctypes.c_long(_SYS_BPF), _OBJ_GET, ctypes.byref(attr), ctypes.sizeof(attr))
+    if descriptor < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(path))
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _dump(folder: Path, name: str, key: np.dtype[Any], value: np.dtype[Any], room: int) -> tuple[Any, Any]:
+    keys, values = np.zeros(room, key), np.zeros(room, value)
+    with pinned(folder / "maps" / name) as descriptor:
+        count = lib.ln_map_dump(descriptor, _at(keys), key.itemsize, _at(values), value.itemsize, room)
+    assert count >= 0, (name, count)
+    return keys[:count], values[:count]
+
+
+def _at(array: Any) -> Any:
+    return ffi.cast("void *", array.ctypes.data)
+
+
+def kernel(folder: Path) -> Kernel:
+    """What is pinned in a folder; empty where nothing is."""
+    if not (folder / "maps" / abi.MAP_SLOTS).exists():
+        return Kernel({}, {})
+    numbers, found = _dump(folder, abi.MAP_SLOTS, np.dtype(np.uint32), abi.SLOT, abi.MAX_SLOTS)
+    slots = {
+        int(numbers[at]): Armed(
+            abi.claim_of(int(numbers[at]), int(found[at]["generation"])),
+            int(found[at]["not_before"]),
+            int(found[at]["not_after"]),
+        )
+        for at in np.flatnonzero((found["generation"] != 0) & (found["mode"] != abi.MODE_OFF))
+    }
+    held: dict[tuple[str, bytes], tuple[int, ...]] = {}
+    for name, dtype in abi.KEY_DTYPES.items():
+        keys, values = _dump(folder, name, dtype, abi.TARGET, 4096)
+        for key, value in zip(keys, values, strict=True):
+            held[name, key.tobytes()] = tuple(int(claim) for claim in value["claims"][: int(value["n_claims"])])
+    return Kernel(slots, held)
+
+
+def put_entry(folder: Path, address: str, claim: int) -> None:
+    """Writes a target entry from outside, as an intruder would."""
+    value = np.zeros(1, abi.TARGET)
+    value["n_claims"] = 1
+    value["claims"][0][0] = claim
+    key, error = np.frombuffer(v4(address)[1], np.uint8).copy(), ffi.new("int *")
+    with pinned(folder / "maps" / abi.MAP_V4) as descriptor:
+        lib.ln_map_update(descriptor, _at(key), 8, _at(value), value.itemsize, 1, error)
+    assert error[0] == 0, error[0]
+
+
+def frame(source: str, destination: str) -> bytes:
+    """Ethernet, IPv4 and UDP."""
+    payload = bytes(32)
+    udp = struct.pack(">HHHH", 4000, 5000, 8 + len(payload), 0) + payload
+    addresses = socket.inet_aton(source) + socket.inet_aton(destination)
+    ip = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0) + addresses
+    return bytes.fromhex("020000000002020000000001") + b"\x08\x00" + ip + udp
+
+
+def take(folder: Path, source: str, count: int = 1) -> None:
+    """Sends packets of an address through the pinned program, as if a mirror port had received them."""
+    (port,) = port_plan([PortRequest(LOOPBACK, "mirror", False, "lo")], False)
+    key, value, error = (
+        np.array([LOOPBACK], np.uint32),
+        np.frombuffer(pack_port(port), np.uint8).copy(),
+        ffi.new("int *"),
+    )
+    with pinned(folder / "maps" / abi.MAP_PORTS) as descriptor:
+        lib.ln_map_update(descriptor, _at(key), 4, _at(value), value.nbytes, 1, error)
+    assert error[0] == 0, error[0]
+    data = frame(source, "198.51.100.1")
+    with pinned(folder / "progs" / abi.PROG_INGRESS) as descriptor:
+        verdict = lib.ln_test_run_fd(descriptor, LOOPBACK, ffi.from_buffer(data), len(data), count, 0, 0, ffi.NULL)
+    assert verdict >= 0, verdict
+
+
+def matched(folder: Path, slot: int) -> int:
+    """How many packets a slot has matched since its counters were zeroed."""
+    values = np.zeros(lib.ln_possible_cpus(), abi.SLOT_COUNT)
+    key = np.array([slot], np.uint32)
+    with pinned(folder / "maps" / abi.MAP_SLOT_COUNT) as descriptor:
+        assert lib.ln_map_lookup(descriptor, _at(key), _at(values)) >= 0
+    return int(values["matched"].sum())
+
+
+# ---- the daemon's process
+
+
+class Courier:
+    """In place of the delivery processes: every agency has at once what is on the disk.
+
+    Delivery is tested where it has a wire; here an order has to be deliverable to the end without one.
+    """
+
+    daemon: Daemon
+
+    def __init__(self, _home: Home, _uid: int | None) -> None:
+        self.connected = False
+        self._woken, self._ending = threading.Event(), False
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while not self._ending:
+            self._woken.wait(0.2)
+            self._woken.clear()
+            with contextlib.suppress(AttributeError):  # the daemon has no orders yet
+                for order in self.daemon._registry.orders():
+                    for stream in order.streams:
+                        with contextlib.suppress(OSError, LictlError, ValueError):  # it ended a moment ago
+                            self._acknowledge(stream.spool)
+
+    def _acknowledge(self, spool: Any) -> None:
+        block = spool.synced
+        if block > spool.acknowledged:
+            totals = spool.totals
+            spool._files.cursor.write(Cursor(block, totals.records, totals.lost, 0, 0, time.time_ns()))
+
+    def add(self, _agency: Any, _stream: Any) -> None:
+        self._woken.set()
+
+    def remove(self, _agency: str, _stream: str) -> None:
+        return
+
+    def wake_all(self) -> None:
+        self._woken.set()
+
+    def states(self) -> list[Any]:
+        return []
+
+    def stop(self) -> None:
+        self._ending = True
+        self._woken.set()
+        self._thread.join()
+
+
+def _serve(home: Home, log: Path, orders: int, answers: int, env: dict[str, str], small: bool) -> int:
+    """The forked process."""
+    _libc.prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    sys.stderr = sys.stdout = os.fdopen(2, "w", buffering=1, closefd=False)
+    os.environ.update(env)
+    from lictl import log as log_module
+
+    log_module.configure("debug")
+    if small:
+        chain_module.Chain.open.__func__.__kwdefaults__["file_bytes"] = SMALL_FILE  # type: ignore[attr-defined]
+    daemon_module.Workers = Courier  # type: ignore[misc,assignment]
+    threading.Thread(target=_obey, args=(orders, answers), daemon=True).start()
+    Courier.daemon = daemon_module.Daemon(home, ServeOptions((), ring_bytes=RING_BYTES))
+    try:
+        Courier.daemon.run()
+    except LictlError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    return 0
+
+
+def _obey(orders: int, answers: int) -> None:
+    """Changes the process's environment while it runs; a new clock is noticed as a step of the real one is."""
+    for line in os.fdopen(orders, "r", encoding="utf-8"):
+        name, _, value = line.strip().partition("=")
+        os.environ[name] = value
+        if name == CLOCK:
+            clock.inject(0)
+        os.write(answers, b"!")
+
+
+class Machine:
+    """One site and its daemon. Use as a context: nothing is left behind.
+
+    Attributes:
+        home: of the site; made already.
+        offset_ns: what the daemon's clock is ahead of the machine's.
+        starts: how often the daemon was started.
+    """
+
+    def __init__(self, home: Home, log: Path) -> None:
+        self.home, self.log = home, log
+        self.offset_ns = self.starts = 0
+        self._pid = 0
+        self._orders = self._answers = -1
+
+    def __enter__(self) -> Machine:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        _libc.umount2(os.fsencode(self.home.bpf), _MNT_DETACH)
+
+    # ---- life
+
+    @property
+    def alive(self) -> bool:
+        """The daemon's process runs."""
+        return self._pid != 0 and self._gone() is None
+
+    def start(self, fault: str = "", small: bool = False) -> int | None:
+        """Starts the daemon; returns None when it answers, or the wait status with which it ended.
+
+        Args:
+            fault: point and count at which it dies.
+            small: the chain's files are small, so that a new one begins soon.
+        """
+        assert not self._pid
+        self.starts += 1
+        mine, orders = os.pipe()
+        answers, yours = os.pipe()
+        env = {CLOCK: str(self.offset_ns), FAULT: fault, "LICTL_LOG": "debug"}
+        pid = os.fork()
+        if pid == 0:
+            code = 70
+            try:
+                os.close(orders)
+                os.close(answers)
+                code = _serve(self.home, self.log, mine, yours, env, small)
+            finally:
+                os._exit(code)
+        os.close(mine)
+        os.close(yours)
+        self._pid, self._orders, self._answers = pid, orders, answers
+        client, limit = Client(self.home, timeout_s=PATIENCE_S), time.monotonic() + PATIENCE_S
+        while time.monotonic() < limit:
+            if (status := self._gone()) is not None:
+                return status
+            if client.daemon_runs:
+                return None
+            time.sleep(0.01)
+        raise AssertionError(f"the daemon does not answer:\n{self.tail()}")
+
+    def _gone(self) -> int | None:
+        if not self._pid:
+            return None
+        pid, status = os.waitpid(self._pid, os.WNOHANG)
+        if not pid:
+            return None
+        self._forget()
+        return status
+
+    def _forget(self) -> None:
+        os.close(self._orders)
+        os.close(self._answers)
+        self._pid = 0
+
+    def ended(self) -> int:
+        """Waits for its end; returns the wait status."""
+        limit = time.monotonic() + PATIENCE_S
+        while time.monotonic() < limit:
+            if (status := self._gone()) is not None:
+                return status
+            time.sleep(0.005)
+        raise AssertionError(f"the daemon does not end:\n{self.tail()}")
+
+    def kill(self) -> None:
+        """kill -9, where it runs."""
+        if self._pid:
+            os.kill(self._pid, signal.SIGKILL)
+            self.ended()
+
+    def stop(self) -> None:
+        """A clean stop."""
+        os.kill(self._pid, signal.SIGTERM)
+        status = self.ended()
+        assert status == 0, (status, self.tail())
+
+    def set(self, name: str, value: str) -> None:
+        """A variable of the running daemon's environment."""
+        os.write(self._orders, f"{name}={value}\n".encode())
+        assert os.read(self._answers, 1) == b"!", "the daemon has gone"
+
+    def step(self, by_ns: int) -> None:
+        """Steps the daemon's clock, also that of the next start."""
+        self.offset_ns += by_ns
+        if self._pid:
+            self.set(CLOCK, str(self.offset_ns))
+
+    @property
+    def now_ns(self) -> int:
+        """UTC as the daemon has it."""
+        return time.time_ns() + self.offset_ns
+
+    # ---- people
+
+    def ask(self, uid: int, op: str, **args: Any) -> Any:
+        """What a person is answered.
+
+        Raises:
+            DiedError: the daemon went meanwhile.
+            LictlError: what it refused.
+        """
+        client = Client(self.home, timeout_s=PATIENCE_S)
+        try:
+            return as_user(uid, lambda: client.call(op, **args))
+        except UnavailableError as error:
+            limit = time.monotonic() + 2.0  # a process that was killed takes a moment to go
+            while self.alive and time.monotonic() < limit:
+                time.sleep(0.005)
+            if self._pid:
+                raise
+            raise DiedError(op) from error
+
+    # ---- what is there, past the daemon
+
+    @property
+    def kernel(self) -> Kernel:
+        """The pinned tables."""
+        return kernel(self.home.bpf)
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """The store's orders by LIID, as they stand in the file."""
+        with contextlib.closing(sqlite3.connect(self.home.database, timeout=PATIENCE_S)) as database:
+            database.row_factory = sqlite3.Row
+            found = database.execute(
+                "SELECT number, liid, state, starts_ns, ends_ns, slot, generation, released FROM warrants"
+            )
+            return {row["liid"]: dict(row) for row in found}
+
+    def check_chain(self) -> None:
+        """The chain is whole; while a daemon runs that has settled, each intent has one outcome."""
+        verdict = verify_home(self.home)
+        assert verdict.good, verdict
+
+    def outcomes(self) -> tuple[list[int], list[int]]:
+        """Numbers of all intents, and of those that have an outcome (each once)."""
+        found = list(entries(self.home.root / "audit"))
+        intents = [entry.seq for entry in found if entry.intent]
+        closed = [int(entry.subject or 0) for entry in found if entry.action in ("done", "failed")]
+        return sorted(intents), sorted(closed)
+
+    def tail(self) -> str:
+        """The end of the daemon's log."""
+        return self.log.read_text()[-6000:] if self.log.exists() else ""
+
+    def wait(self, condition: Callable[[], bool], what: str, patience_s: float = PATIENCE_S) -> None:
+        """Waits for a condition."""
+        limit = time.monotonic() + patience_s
+        while not condition():
+            if time.monotonic() > limit:
+                raise AssertionError(f"not in time: {what}\n{self.tail()}")
+            time.sleep(0.02)
+
+
+# ---- warrant files
+
+
+def text_of(
+    liid: str, now_ns: int, targets: list[str], starts_s: float, ends_s: float, *, emergency: bool = False
+) -> str:
+    """A warrant file; times relative to now, in seconds."""
+    signed = moment(now_ns + int(min(starts_s, 0) * NS) - 60 * NS)
+    lines = ["[authority]", f"signed_at = {signed}", 'signed_by = "A. Example"', 'presented_by = "B. Example"']
+    if emergency:
+        lines += ['kind = "title-iii-emergency"', 'citation = "18 USC 2518(7)"',
+                  'designated_by = "the Attorney General"', 'grounds = "immediate danger of death"']  # fmt: skip
+    else:
+        lines += ['kind = "title-iii"', 'citation = "18 USC 2518"', 'court = "Superior Court of Example County"',
+                  f'docket = "D-{liid}"', *stated("content")]  # fmt: skip
+    lines += [
+        "[intercept]",
+        f'case_id = "CASE-{liid}"',
+        f'liid = "{liid}"',
+        'mode = "content"',
+        f"starts = {moment(now_ns + int(starts_s * NS))}",
+        f"ends = {moment(now_ns + int(ends_s * NS))}",
+        f"targets = {json.dumps([f'ip:{target}' for target in targets])}",
+        "[[delivery]]",
+        'agency = "agency"',
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def moment(ns: int) -> str:
+    """RFC 3339, to the microsecond below."""
+    return (dt.datetime(1970, 1, 1) + dt.timedelta(microseconds=ns // 1000)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # noqa: DTZ001
