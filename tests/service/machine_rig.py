@@ -13,18 +13,14 @@ import ctypes
 import datetime as dt
 import json
 import os
-import platform
 import signal
-import socket
 import sqlite3
-import struct
 import sys
 import threading
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
+from pinned_kernel import Kernel, kernel
 
 import lictl.service.daemon as daemon_module
 from lictl.audit import chain as chain_module
@@ -33,14 +29,15 @@ from lictl.audit.read import entries
 from lictl.delivery.cursor import Cursor
 from lictl.errors import LictlError, UnavailableError
 from lictl.home import Home
-from lictl.lab.people import as_user
+from lictl.lab.people import as_user, lab_roles
 from lictl.lab.site import stated
-from lictl.probe import abi, clock
-from lictl.probe.interfaces import PortRequest, port_plan
-from lictl.probe.native import ffi, lib
-from lictl.probe.tables import pack_port
+from lictl.people.actor import this_process
+from lictl.probe import clock
+from lictl.service.administration import on_files
 from lictl.service.client import Client
+from lictl.service.founding import found
 from lictl.service.options import ServeOptions
+from lictl.service.site import Site
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,11 +50,7 @@ FAULT: Final = "LICTL_FAULT"
 PATIENCE_S: Final = 60.0
 RING_BYTES: Final = 1 << 20
 NS: Final = 1_000_000_000
-LOOPBACK: Final = 1
-"""Index of the interface that packets seem to come from."""
 SMALL_FILE: Final = 2048
-_SYS_BPF: Final = {"x86_64": 321, "aarch64": 280}.get(platform.machine(), 280)
-_OBJ_GET: Final = 7
 _PDEATHSIG: Final = 1
 _MNT_DETACH: Final = 2
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -65,133 +58,6 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 class DiedError(Exception):
     """The daemon went while it was asked."""
-
-
-# ---- what stands in the kernel
-
-
-@dataclass(frozen=True)
-class Armed:
-    """A slot that is switched on."""
-
-    claim: int
-    starts_ns: int
-    ends_ns: int
-
-
-@dataclass(frozen=True)
-class Kernel:
-    """The tables at one moment: slots that are on, and every target entry (map, key) with its claims."""
-
-    slots: dict[int, Armed]
-    entries: dict[tuple[str, bytes], tuple[int, ...]]
-
-    @property
-    def claims(self) -> set[int]:
-        """Of the slots that are on."""
-        return {armed.claim for armed in self.slots.values()}
-
-
-def v4(address: str) -> tuple[str, bytes]:
-    """The entry of one IPv4 address."""
-    return abi.MAP_V4, socket.inet_aton(address) + struct.pack("=I", 32)
-
-
-class _Get(ctypes.Structure):
-    _fields_ = (("path", ctypes.c_uint64), ("rest", ctypes.c_uint8 * 120))
-
-
-@contextlib.contextmanager
-def pinned(path: Path) -> Any:
-    """A descriptor of what is pinned (bpf(2), BPF_OBJ_GET)."""
-    name = ctypes.create_string_buffer(os.fsencode(path))
-    attr = _Get(ctypes.addressof(name))
-    descriptor = _libc.syscall(ctypes.c_long(_SYS_BPF), _OBJ_GET, ctypes.byref(attr), ctypes.sizeof(attr))
-    if descriptor < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(path))
-    try:
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _dump(folder: Path, name: str, key: np.dtype[Any], value: np.dtype[Any], room: int) -> tuple[Any, Any]:
-    keys, values = np.zeros(room, key), np.zeros(room, value)
-    with pinned(folder / "maps" / name) as descriptor:
-        count = lib.ln_map_dump(descriptor, _at(keys), key.itemsize, _at(values), value.itemsize, room)
-    assert count >= 0, (name, count)
-    return keys[:count], values[:count]
-
-
-def _at(array: Any) -> Any:
-    return ffi.cast("void *", array.ctypes.data)
-
-
-def kernel(folder: Path) -> Kernel:
-    """What is pinned in a folder; empty where nothing is."""
-    if not (folder / "maps" / abi.MAP_SLOTS).exists():
-        return Kernel({}, {})
-    numbers, found = _dump(folder, abi.MAP_SLOTS, np.dtype(np.uint32), abi.SLOT, abi.MAX_SLOTS)
-    slots = {
-        int(numbers[at]): Armed(
-            abi.claim_of(int(numbers[at]), int(found[at]["generation"])),
-            int(found[at]["not_before"]),
-            int(found[at]["not_after"]),
-        )
-        for at in np.flatnonzero((found["generation"] != 0) & (found["mode"] != abi.MODE_OFF))
-    }
-    held: dict[tuple[str, bytes], tuple[int, ...]] = {}
-    for name, dtype in abi.KEY_DTYPES.items():
-        keys, values = _dump(folder, name, dtype, abi.TARGET, 4096)
-        for key, value in zip(keys, values, strict=True):
-            held[name, key.tobytes()] = tuple(int(claim) for claim in value["claims"][: int(value["n_claims"])])
-    return Kernel(slots, held)
-
-
-def put_entry(folder: Path, address: str, claim: int) -> None:
-    """Writes a target entry from outside, as an intruder would."""
-    value = np.zeros(1, abi.TARGET)
-    value["n_claims"] = 1
-    value["claims"][0][0] = claim
-    key, error = np.frombuffer(v4(address)[1], np.uint8).copy(), ffi.new("int *")
-    with pinned(folder / "maps" / abi.MAP_V4) as descriptor:
-        lib.ln_map_update(descriptor, _at(key), 8, _at(value), value.itemsize, 1, error)
-    assert error[0] == 0, error[0]
-
-
-def frame(source: str, destination: str) -> bytes:
-    """Ethernet, IPv4 and UDP."""
-    payload = bytes(32)
-    udp = struct.pack(">HHHH", 4000, 5000, 8 + len(payload), 0) + payload
-    addresses = socket.inet_aton(source) + socket.inet_aton(destination)
-    ip = struct.pack(">BBHHHBBH", 0x45, 0, 20 + len(udp), 0, 0, 64, 17, 0) + addresses
-    return bytes.fromhex("020000000002020000000001") + b"\x08\x00" + ip + udp
-
-
-def take(folder: Path, source: str, count: int = 1) -> None:
-    """Sends packets of an address through the pinned program, as if a mirror port had received them."""
-    (port,) = port_plan([PortRequest(LOOPBACK, "mirror", False, "lo")], False)
-    key, value, error = (
-        np.array([LOOPBACK], np.uint32),
-        np.frombuffer(pack_port(port), np.uint8).copy(),
-        ffi.new("int *"),
-    )
-    with pinned(folder / "maps" / abi.MAP_PORTS) as descriptor:
-        lib.ln_map_update(descriptor, _at(key), 4, _at(value), value.nbytes, 1, error)
-    assert error[0] == 0, error[0]
-    data = frame(source, "198.51.100.1")
-    with pinned(folder / "progs" / abi.PROG_INGRESS) as descriptor:
-        verdict = lib.ln_test_run_fd(descriptor, LOOPBACK, ffi.from_buffer(data), len(data), count, 0, 0, ffi.NULL)
-    assert verdict >= 0, verdict
-
-
-def matched(folder: Path, slot: int) -> int:
-    """How many packets a slot has matched since its counters were zeroed."""
-    values = np.zeros(lib.ln_possible_cpus(), abi.SLOT_COUNT)
-    key = np.array([slot], np.uint32)
-    with pinned(folder / "maps" / abi.MAP_SLOT_COUNT) as descriptor:
-        assert lib.ln_map_lookup(descriptor, _at(key), _at(values)) >= 0
-    return int(values["matched"].sum())
 
 
 # ---- the daemon's process
@@ -280,6 +146,15 @@ def _obey(orders: int, answers: int) -> None:
         os.write(answers, b"!")
 
 
+def make(folder: Path) -> Machine:
+    """A site that is founded: an operator, an approver, one agency."""
+    home = Home(folder / "home")
+    found(home, Site(operator="ISP-7", element="box-1", country="US"), lab_roles())
+    agency = {"name": "agency", "host": "127.0.0.1", "port": 9, "format": "pcapng", "options": {}}
+    on_files(home, this_process(home), "agency.add", agency)
+    return Machine(home, folder / "daemon.log")
+
+
 class Machine:
     """One site and its daemon. Use as a context: nothing is left behind.
 
@@ -287,11 +162,13 @@ class Machine:
         home: of the site; made already.
         offset_ns: what the daemon's clock is ahead of the machine's.
         starts: how often the daemon was started.
+        status: wait status of the last daemon that ended.
     """
 
     def __init__(self, home: Home, log: Path) -> None:
         self.home, self.log = home, log
         self.offset_ns = self.starts = 0
+        self.status: int | None = None
         self._pid = 0
         self._orders = self._answers = -1
 
@@ -349,6 +226,7 @@ class Machine:
         if not pid:
             return None
         self._forget()
+        self.status = status
         return status
 
     def _forget(self) -> None:
@@ -425,7 +303,10 @@ class Machine:
         with contextlib.closing(sqlite3.connect(self.home.database, timeout=PATIENCE_S)) as database:
             database.row_factory = sqlite3.Row
             found = database.execute(
-                "SELECT number, liid, state, starts_ns, ends_ns, slot, generation, released FROM warrants"
+                "SELECT number, liid, state, starts_ns, ends_ns, slot, generation, released, "
+                "sealed_targets IS NOT NULL AS sealed, "
+                "(SELECT group_concat(state) FROM (SELECT state FROM instruments WHERE warrant = number "
+                "ORDER BY position)) AS instruments FROM warrants"
             )
             return {row["liid"]: dict(row) for row in found}
 
@@ -485,4 +366,4 @@ def text_of(
 
 def moment(ns: int) -> str:
     """RFC 3339, to the microsecond below."""
-    return (dt.datetime(1970, 1, 1) + dt.timedelta(microseconds=ns // 1000)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")  # noqa: DTZ001
+    return (dt.datetime(1970, 1, 1) + dt.timedelta(microseconds=ns // 1000)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
