@@ -7,6 +7,7 @@ import contextlib
 import os
 import re
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 
 SESSION = "LICTL_TEST_SESSION"  # in the environment of everything that this session starts
 PREFIX = "lictl-"
+NETWORK = "LICTL_TEST_NETWORK"  # "stuck" where the kernel makes no network namespace any more
+STUCK = (
+    "this machine's kernel no longer answers to changes of its network (`unshare --net true` waits for ever): "
+    "dmesg says why; restart it and run these tests again"
+)
 _NETNS = Path("/run/netns")
 _before: set[str] = set()
 _left: list[str] = []
@@ -31,6 +37,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """Clears what an earlier, killed session left, and remembers what belongs to others."""
     if _is_worker() or os.geteuid() != 0:
         return
+    os.environ[NETWORK] = "answers" if _network_answers() else "stuck"
     os.environ[SESSION] = f"{os.getpid()}-{time.time_ns()}"
     with contextlib.suppress(ImportError):
         from lictl.lab.lab import Lab
@@ -41,6 +48,10 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
     """Tests that need root are skipped without it, with the reason shown."""
+    if os.environ.get(NETWORK) == "stuck":
+        for item in items:
+            if item.get_closest_marker("net"):
+                item.add_marker(pytest.mark.skip(reason=STUCK))
     if os.geteuid() == 0:
         return
     for item in items:
@@ -65,7 +76,9 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Names what was left behind."""
+    """Names what was left behind, and says loudly where the network could not be tested."""
+    if os.environ.get(NETWORK) == "stuck":
+        terminalreporter.write_line(f"NOT TESTED: every test with a network. {STUCK}", red=True)
     for line in _left:
         terminalreporter.write_line(f"LEFT BEHIND: {line}", red=True)
 
@@ -74,6 +87,24 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 def netns_prefix() -> str:
     """Begin the names of your network namespaces with this: unique to this process, found if left behind."""
     return f"{PREFIX}{os.getpid()}p-"
+
+
+def _network_answers() -> bool:
+    """False where a network namespace cannot be made because the kernel waits for ever.
+
+    A kernel that failed while it held its routing lock (rtnl) leaves every such call waiting, and nothing can end
+    the process: each test would be lost to it, and the run after them.
+    """
+    silent = subprocess.DEVNULL  # it may outlive this session, and must not hold its output open
+    probe = subprocess.Popen(
+        ["unshare", "--net", "true"], stdin=silent, stdout=silent, stderr=silent, start_new_session=True
+    )
+    try:
+        probe.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        probe.returncode = -signal.SIGKILL  # it cannot be killed, and must not be waited for
+        return False
+    return True
 
 
 def _leftovers(base: str) -> list[tuple[str, str]]:
