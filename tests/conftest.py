@@ -13,9 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+# An example's time says more about the machine's other work than about the code.
+settings.register_profile("lictl", deadline=None)
+settings.load_profile("lictl")
 
 SESSION = "LICTL_TEST_SESSION"  # in the environment of everything that this session starts
 PREFIX = "lictl-"

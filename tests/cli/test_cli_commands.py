@@ -381,6 +381,7 @@ def test_version(home: Path) -> None:
     assert __version__ in lictl("version").stdout
 
 
+@pytest.mark.net
 def test_doctor_names_each_finding_with_a_fix(home: Path) -> None:
     """Exit code 0 or 6; every line that is not ok has a fix; an interface that is not there is bad."""
     result = RUNNER.invoke(app, ["--json", "doctor", "--interface", "nothere"])
@@ -392,6 +393,7 @@ def test_doctor_names_each_finding_with_a_fix(home: Path) -> None:
     assert {"kernel", "capabilities", "bpffs", "clock", "disk", "home"} <= {check["name"] for check in checks}
 
 
+@pytest.mark.net
 def test_doctor_sees_an_open_home(home: Path) -> None:
     """And says chmod."""
     (home / "lictl.toml").chmod(0o644)

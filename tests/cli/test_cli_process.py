@@ -52,7 +52,7 @@ def test_ctrl_c_elsewhere_is_130(tmp_path: Path) -> None:
     """Without a traceback."""
     code = (
         "import os, signal, lictl.service.guard as g\n"
-        "g.open_home = lambda home: os.kill(os.getpid(), signal.SIGINT)\n"
+        "g.find_home = lambda home: os.kill(os.getpid(), signal.SIGINT)\n"
         "import sys; sys.argv = ['lictl', 'status']\n"
         "from lictl.cli import main; main()\n"
     )
@@ -61,6 +61,7 @@ def test_ctrl_c_elsewhere_is_130(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.net
 def test_a_reader_that_goes_away_is_no_error() -> None:
     """`lictl ... | head -1` says nothing on standard error."""
     done = subprocess.run(

@@ -136,6 +136,7 @@ def test_the_highest_index_is_taken() -> None:
     assert port_plan([access(abi.MAX_IFINDEX - 1)])[0].ifindex == abi.MAX_IFINDEX - 1
 
 
+@pytest.mark.net
 def test_loopback_is_found() -> None:
     """Index, name, MTU and offloads of an interface that is always there."""
     found = interfaces.find("lo")
@@ -144,6 +145,7 @@ def test_loopback_is_found() -> None:
     assert interfaces.names()[found.ifindex] == "lo"
 
 
+@pytest.mark.net
 @pytest.mark.parametrize("name", ["no-such-if", "x" * 15])
 def test_an_interface_that_is_not_there(name: str) -> None:
     """An error that says so."""
