@@ -20,7 +20,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Final
 
-from pinned_kernel import Kernel, kernel
+from pinned_kernel import Kernel, kernel, kernel_now_ns
 
 import lictl.service.daemon as daemon_module
 from lictl.audit import chain as chain_module
@@ -29,9 +29,10 @@ from lictl.audit.read import entries
 from lictl.delivery.cursor import Cursor
 from lictl.errors import LictlError, UnavailableError
 from lictl.home import Home
-from lictl.lab.people import as_user, lab_roles
+from lictl.lab.people import LAB_ROLES, as_user
 from lictl.lab.site import stated
 from lictl.people.actor import this_process
+from lictl.people.roles import read_grants
 from lictl.probe import clock
 from lictl.service.administration import on_files
 from lictl.service.client import Client
@@ -40,7 +41,7 @@ from lictl.service.options import ServeOptions
 from lictl.service.site import Site
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from lictl.service.daemon import Daemon
@@ -146,13 +147,18 @@ def _obey(orders: int, answers: int) -> None:
         os.write(answers, b"!")
 
 
-def make(folder: Path) -> Machine:
-    """A site that is founded: an operator, an approver, one agency."""
+def make(folder: Path, *grants: str) -> Machine:
+    """A site that is founded: an operator, an approver, who else is granted a role (`role=user`), one agency."""
     home = Home(folder / "home")
-    found(home, Site(operator="ISP-7", element="box-1", country="US"), lab_roles())
+    found(home, Site(operator="ISP-7", element="box-1", country="US"), read_grants((*LAB_ROLES, *grants)))
     agency = {"name": "agency", "host": "127.0.0.1", "port": 9, "format": "pcapng", "options": {}}
     on_files(home, this_process(home), "agency.add", agency)
-    return Machine(home, folder / "daemon.log")
+    return at(folder)
+
+
+def at(folder: Path) -> Machine:
+    """A site that is there already, such as a copy."""
+    return Machine(Home(folder / "home"), folder / "daemon.log")
 
 
 class Machine:
@@ -265,11 +271,14 @@ class Machine:
         self.offset_ns += by_ns
         if self._pid:
             self.set(CLOCK, str(self.offset_ns))
+            self.wait(
+                lambda: abs(kernel_now_ns(self.home.bpf) - self.now_ns) < NS // 10, "the kernel has the new clock"
+            )
 
     @property
     def now_ns(self) -> int:
-        """UTC as the daemon has it."""
-        return time.time_ns() + self.offset_ns
+        """UTC as the daemon has it, in whole microseconds."""
+        return (time.time_ns() + self.offset_ns) // 1000 * 1000
 
     # ---- people
 
@@ -339,11 +348,15 @@ class Machine:
 
 
 def text_of(
-    liid: str, now_ns: int, targets: list[str], starts_s: float, ends_s: float, *, emergency: bool = False
+    liid: str, targets: Sequence[str], starts_ns: int, ends_ns: int, signed_ns: int, *, emergency: bool = False
 ) -> str:
-    """A warrant file; times relative to now, in seconds."""
-    signed = moment(now_ns + int(min(starts_s, 0) * NS) - 60 * NS)
-    lines = ["[authority]", f"signed_at = {signed}", 'signed_by = "A. Example"', 'presented_by = "B. Example"']
+    """A warrant file for content under Title III; times in UTC nanoseconds, whole microseconds."""
+    lines = [
+        "[authority]",
+        f"signed_at = {moment(signed_ns)}",
+        'signed_by = "A. Example"',
+        'presented_by = "B. Example"',
+    ]
     if emergency:
         lines += ['kind = "title-iii-emergency"', 'citation = "18 USC 2518(7)"',
                   'designated_by = "the Attorney General"', 'grounds = "immediate danger of death"']  # fmt: skip
@@ -355,8 +368,8 @@ def text_of(
         f'case_id = "CASE-{liid}"',
         f'liid = "{liid}"',
         'mode = "content"',
-        f"starts = {moment(now_ns + int(starts_s * NS))}",
-        f"ends = {moment(now_ns + int(ends_s * NS))}",
+        f"starts = {moment(starts_ns)}",
+        f"ends = {moment(ends_ns)}",
         f"targets = {json.dumps([f'ip:{target}' for target in targets])}",
         "[[delivery]]",
         'agency = "agency"',

@@ -9,6 +9,7 @@ import os
 import platform
 import socket
 import struct
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -142,6 +143,14 @@ def take(folder: Path, source: str, count: int = 1) -> None:
     with pinned(folder / "progs" / abi.PROG_INGRESS) as descriptor:
         verdict = lib.ln_test_run_fd(descriptor, LOOPBACK, ffi.from_buffer(data), len(data), count, 0, 0, ffi.NULL)
     assert verdict >= 0, verdict
+
+
+def kernel_now_ns(folder: Path) -> int:
+    """UTC as the capture program has it now."""
+    value, key = np.zeros(1, abi.CONFIG), np.zeros(1, np.uint32)
+    with pinned(folder / "maps" / abi.MAP_CONFIG) as descriptor:
+        assert lib.ln_map_lookup(descriptor, _at(key), _at(value)) >= 0
+    return (time.monotonic_ns() + int(value[0]["utc_offset_ns"])) % 2**64
 
 
 def matched(folder: Path, slot: int) -> int:

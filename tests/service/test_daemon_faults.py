@@ -56,9 +56,10 @@ class Case:
     def owner(self, op: str, **args: Any) -> Any:
         return self.machine.ask(0, op, **args)
 
-    def text(self, *, starts_s: float = -600, ends_s: float = 1800, further: bool = False) -> str:
-        targets = self.further if further else self.targets
-        return text_of(self.liid, self.machine.now_ns, targets, starts_s, ends_s)
+    def text(self, *, starts_s: int = -600, ends_s: int = 1800, further: bool = False) -> str:
+        now, targets = self.machine.now_ns, self.further if further else self.targets
+        starts_ns = now + starts_s * NS
+        return text_of(self.liid, targets, starts_ns, now + ends_s * NS, min(starts_ns, now) - 60 * NS)
 
     # ---- the states that acts begin with
 
