@@ -14,6 +14,7 @@ from lictl.cli import (
     demo,
     doctor,
     drill,
+    new_order,
     profile,
     report,
     role,
@@ -46,6 +47,7 @@ def root(home: state.HomeOption = None, as_json: state.JsonOption = False) -> No
 
 certificate.register(warrant.app)
 check.register(warrant.app)
+new_order.register(warrant.app)
 app.add_typer(agency.app, name="agency")
 app.add_typer(warrant.app, name="warrant")
 app.add_typer(role.app, name="role")

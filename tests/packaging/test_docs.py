@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import typer
 
+from lictl.lab.people import APPROVER_UID
 from lictl.times import parse_rfc3339
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -157,15 +158,20 @@ def test_readme_make_targets_exist() -> None:
 
 
 def test_readme_quick_start_runs(tmp_path: Path) -> None:
-    """Site, agency and order of README's quick start go through as they are written, on the day after the signature."""
+    """Site, agency and order of README's quick start go through as they are written, on the day after the signature.
+
+    Its alice is this user here, and bob another one, who approves.
+    """
     text = (ROOT / "README.md").read_text()
     order = next(body for language, body in FENCE.findall(text) if language == "toml")
     (tmp_path / "order.toml").write_text(order)
     offset = parse_rfc3339("2026-11-21T12:00:00Z") - time.time_ns()
     env = os.environ | {"LICTL_HOME": str(tmp_path / "home"), "LICTL_CLOCK_OFFSET_NS": str(offset)}
-    wanted = [("init",), ("agency", "add"), ("warrant", "add"), ("warrant", "revoke")]
-    for start in wanted:
+    users = {"operator=alice": f"operator={os.geteuid()}", "approver=bob": f"approver={APPROVER_UID}"}
+    wanted = [("init",), ("agency", "add"), ("warrant", "check"), ("warrant", "add"), ("warrant", "revoke")]
+    for start in [*wanted, ("audit", "verify")]:
         line = next(line for line in command_lines(text) if tuple(line[: len(start)]) == start)
         program = Path(sys.executable).with_name("lictl")
+        line = [users.get(word, word) for word in line]
         done = subprocess.run([program, *line], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"lictl {shlex.join(line)}: {done.stderr}"
