@@ -203,7 +203,8 @@ def main() -> int:
 def _load_resolver() -> None:
     """Loads what name resolution needs while every folder can still be read."""
     with contextlib.suppress(OSError):
-        socket.getaddrinfo("localhost", 1)
+        # One address: of several, the C library asks the kernel for all interfaces first, to sort them.
+        socket.getaddrinfo("localhost", 1, socket.AF_INET, socket.SOCK_STREAM)
 
 
 if __name__ == "__main__":
