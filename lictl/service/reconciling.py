@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lictl.audit.chain import DAEMON
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from lictl.service.ports import Ports
     from lictl.service.registry import Registry
     from lictl.service.rooms import Rooms
+    from lictl.targets.orders import ArmedOrder
+    from lictl.warrants.model import Warrant
 
 _FOREIGN = ("foreign-slot", "foreign-entry")
 
@@ -54,7 +57,7 @@ def note_foreign(rooms: Rooms, sealer: Sealer) -> None:
     if not rooms.probe.took_over:
         return
     here = [w for w in rooms.store.unfinished() if w.incarnation == rooms.probe.incarnation]
-    known, found = compile_tables([to_armed(warrant) for warrant in here]), rooms.tables.dump()
+    known, found = compile_tables([_once_armed(warrant) for warrant in here]), rooms.tables.dump()
     foreign = [item.settled("removed") for item in compare_tables(known, found) if item.kind in _FOREIGN]
     if foreign:
         rooms.record.chain.append(
@@ -63,3 +66,9 @@ def note_foreign(rooms: Rooms, sealer: Sealer) -> None:
             after={"differences": [item.to_json() for item in foreign]},
             sealed=seal_evidence(sealer, foreign_part(known, found)),
         )
+
+
+def _once_armed(warrant: Warrant) -> ArmedOrder:
+    """What the kernel may still hold of an order; one that was revoked before its window began has none left."""
+    armed = to_armed(warrant)
+    return replace(armed, ends_ns=max(armed.ends_ns, armed.starts_ns + 1))

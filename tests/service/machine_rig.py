@@ -18,6 +18,7 @@ import sqlite3
 import sys
 import threading
 import time
+import traceback
 from typing import TYPE_CHECKING, Any, Final
 
 from pinned_kernel import Kernel, kernel, kernel_now_ns
@@ -169,12 +170,14 @@ class Machine:
         offset_ns: what the daemon's clock is ahead of the machine's.
         starts: how often the daemon was started.
         status: wait status of the last daemon that ended.
+        glimpsed: claims of slots that were seen on during the last start.
     """
 
     def __init__(self, home: Home, log: Path) -> None:
         self.home, self.log = home, log
         self.offset_ns = self.starts = 0
         self.status: int | None = None
+        self.glimpsed: set[int] = set()
         self._pid = 0
         self._orders = self._answers = -1
 
@@ -201,6 +204,7 @@ class Machine:
         """
         assert not self._pid
         self.starts += 1
+        self.glimpsed = set()
         mine, orders = os.pipe()
         answers, yours = os.pipe()
         env = {CLOCK: str(self.offset_ns), FAULT: fault, "LICTL_LOG": "debug"}
@@ -211,6 +215,8 @@ class Machine:
                 os.close(orders)
                 os.close(answers)
                 code = _serve(self.home, self.log, mine, yours, env, small)
+            except BaseException:
+                traceback.print_exc()  # into the daemon's log
             finally:
                 os._exit(code)
         os.close(mine)
@@ -220,9 +226,10 @@ class Machine:
         while time.monotonic() < limit:
             if (status := self._gone()) is not None:
                 return status
+            self.glimpsed |= self.kernel.claims
             if client.daemon_runs:
                 return None
-            time.sleep(0.01)
+            time.sleep(0.005)
         raise AssertionError(f"the daemon does not answer:\n{self.tail()}")
 
     def _gone(self) -> int | None:

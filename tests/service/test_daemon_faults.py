@@ -72,7 +72,10 @@ def test_a_kill_there_is_put_right_by_the_next_start(machine: Machine, point: st
         scenario.act(case)
         _judge_dead(case, before)
         scenario.dead(case)
+        dead = machine.kernel.claims
         assert machine.start() is None, machine.tail()
+        if case.row["state"] not in IN_FORCE:
+            assert machine.glimpsed <= dead, "the start armed what may not be"
         done = scenario.stops or not point.endswith(".intended")
         wanted = scenario.after if done else scenario.before
         machine.wait(lambda: case.row["state"] == wanted and _agrees(case), f"{point}: {wanted}, not {case.row}", 20)

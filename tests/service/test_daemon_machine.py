@@ -36,7 +36,7 @@ from lictl.errors import LictlError
 from lictl.lab.people import APPROVER_UID, OPERATOR_UID
 from lictl.people.actor import Peer, actor
 from lictl.service.administration import on_files
-from lictl.service.registry import LEAD_NS
+from lictl.service.live import LEAD_NS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -362,9 +362,14 @@ class LawfulMachine(RuleBasedStateMachine):
     def started(self) -> None:
         """What a crash left open is decided now, one way or the other."""
         self.tick()
+        before = self.machine.kernel.claims
         assert self.machine.start() is None, self.machine.tail()
         self.tick()
         self._resolve()
+        self._take_note()
+        rows = self.machine.rows()
+        lawful = {_claim(rows[order.liid]) for order in self.orders.values() if order.may_be_armed}
+        assert self.machine.glimpsed <= before | lawful, "a start armed what may not be"
         self.machine.check_chain()
         intents, outcomes = self.machine.outcomes()
         assert intents == outcomes, "an intent has no outcome, or two"
@@ -566,3 +571,20 @@ def test_only_what_was_approved_is_in_the_kernel(
     )
     with capsys.disabled():
         print("", *(f"  {count:5} {what}" for what, count in sorted(LawfulMachine.done.items())), sep="\n")
+
+
+def test_an_order_that_was_revoked_before_its_window_began_keeps_no_daemon_from_starting(tmp_path: Path) -> None:
+    """It has no window left, and its slot is not given back yet; found by the state machine."""
+    with make(tmp_path) as machine:
+        assert machine.start() is None, machine.tail()
+        now = machine.now_ns
+        text = text_of("L1", ["203.0.113.1"], now + 5 * NS, now + HOUR_S * NS, now - NS)
+        machine.ask(OPERATOR_UID, "warrant.add", text=text, name="x", submit=True)
+        assert machine.ask(APPROVER_UID, "warrant.approve", name="L1")["armed"], "in time for the lead"
+        machine.step(-HOUR_S * NS)
+        machine.set(FAULT, "warrant.revoke.recorded:1")
+        with pytest.raises(DiedError):
+            machine.ask(OPERATOR_UID, "warrant.revoke", name="L1")
+        assert machine.start() is None, machine.tail()
+        assert not machine.kernel.slots
+        assert machine.rows()["L1"]["state"] == "revoked"
