@@ -36,7 +36,6 @@ from lictl.errors import LictlError
 from lictl.lab.people import APPROVER_UID, OPERATOR_UID
 from lictl.people.actor import Peer, actor
 from lictl.service.administration import on_files
-from lictl.service.live import LEAD_NS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +48,8 @@ MOST: Final = 7
 """Orders of one example."""
 LONG: Final = os.environ.get("LICTL_LONG") == "1"
 HOUR_S: Final = 3600
+LEAD_NS: Final = 10 * NS
+"""An order goes into the kernel so long before its window."""
 SOON_NS: Final = 3 * NS
 """Nothing is asked of a moment this close to the edge of a window: reading and acting take time."""
 IN_FORCE: Final = frozenset({"approved", "active"})
