@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from lictl.warrants.model import Agency, Warrant
     from lictl.warrants.records import Overview
 
+# An order goes into the kernel's tables this long before its window: the kernel itself judges the window.
+LEAD_NS = 10_000_000_000
 COUNTERS_FOLDED = 0
 """In place of an incarnation: the kernel counters that belong to the base are gone."""
 

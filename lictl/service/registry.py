@@ -16,25 +16,27 @@ Order of steps, so that a crash between any two of them resolves to the safe sid
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import TYPE_CHECKING
 
 from lictl import faults, log
-from lictl.errors import LictlError
+from lictl.errors import LictlError, RefusedError
 from lictl.people.actor import daemon
-from lictl.probe.abi import MAX_SLOTS
 from lictl.probe.tables import EMPTY_SLOT
 from lictl.service.ending import GRACE_S, close, delivered, finish
-from lictl.service.live import LiveOrder, LiveStream, Phase, accounts_folder, open_stream
+from lictl.service.enlisting import Enlisting
+from lictl.service.expiry import expire_in_store
+from lictl.service.kernel_state import KernelState
+from lictl.service.live import LEAD_NS, LiveOrder, Phase
 from lictl.service.parallel import in_parallel
 from lictl.service.record import facts
 from lictl.service.room import check_room
 from lictl.service.takeup import TakeUp
-from lictl.targets.compile import compile as compile_tables
 from lictl.times import now_ns
 from lictl.warrants.records import to_armed
-from lictl.warrants.states import LIVE, OPEN, OVER
+from lictl.warrants.states import LIVE, OVER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,8 +46,6 @@ if TYPE_CHECKING:
     from lictl.targets.orders import Tables
     from lictl.warrants.model import Warrant, WarrantFile
 
-# An order goes into the kernel's tables this long before its window: the kernel itself judges the window.
-LEAD_NS = 10_000_000_000
 # An order that could not be armed is tried again after so long.
 RETRY_S = 1.0
 
@@ -69,8 +69,8 @@ class Registry:
         self._lock = threading.RLock()
         self._halted: set[str] = set()
         self._orders: dict[str, LiveOrder] = {}
-        self._tables: Tables | None = None
-        self._incarnation = rooms.probe.incarnation
+        self._kernel = KernelState(rooms.tables)
+        self._entry = Enlisting(rooms)
         self._taking_up: TakeUp | None = None
         self.live: dict[int, LiveOrder] = {}
 
@@ -85,15 +85,15 @@ class Registry:
         """Takes up what store and earlier daemon left; first of all the kernel forgets what is not in force now."""
         now = now_ns()
         with self._lock:
-            self._expire_in_store(now)
+            expire_in_store(self._rooms.record, self._rooms.store, now)
             unfinished = self._rooms.store.unfinished()
             allowed = self._site_allows()
-            due = [w for w in unfinished if allowed and self._due(w, now) and self._was_armed_here(w)]
-            self._tables = self._rooms.tables.dump()
-            self._write(compile_tables([to_armed(warrant) for warrant in due]))
-            here = [warrant for warrant in unfinished if self._was_armed_here(warrant)]
+            due = [w for w in unfinished if allowed and self._due(w, now) and self._entry.was_armed_here(w)]
+            self._kernel.take_over()
+            self._kernel.write(due)
+            here = [warrant for warrant in unfinished if self._entry.was_armed_here(warrant)]
             self._taking_up = TakeUp(self._rooms, here, self._take_up_all)
-            self._taking_up.run([warrant for warrant in unfinished if not self._was_armed_here(warrant)])
+            self._taking_up.run([warrant for warrant in unfinished if not self._entry.was_armed_here(warrant)])
             self._taking_up = None
             armed = [order for order in self._orders.values() if order.phase is Phase.ARMED]
             for order in armed:
@@ -110,45 +110,17 @@ class Registry:
     def _take_up_all(self, some: Sequence[Warrant]) -> None:
         """Several orders at once: it is mostly waiting for the disk."""
         now = now_ns()
-        for order in in_parallel(lambda warrant: self._take_up(warrant, now), some):
+        for order in in_parallel(lambda warrant: self._entry.take_up(warrant, now), some):
             if order is not None:
                 self._enlist(order)
         self._publish()
 
-    def _take_up(self, warrant: Warrant, now: int) -> LiveOrder | None:
-        """The order with its streams open; None where there is nothing to take up. Called by several threads."""
-        known = self._was_armed_here(warrant) or self._has_spool(warrant)
-        if warrant.state in LIVE and now < warrant.starts_ns - LEAD_NS:
-            return self._order(warrant, Phase.WAITING)
-        if warrant.state in OVER:
-            if not known:
-                self._finish_in_store(warrant)  # it ended without ever having been armed
-                return None
-            return self._opened(warrant, Phase.ENDING)
-        phase = Phase.ARMED if warrant.state in LIVE else Phase.SUSPENDED
-        if phase is Phase.SUSPENDED and not known:
-            return self._order(warrant, phase)
-        return self._opened(warrant, phase) or self._order(warrant, Phase.WAITING if warrant.state in LIVE else phase)
-
-    def _opened(self, warrant: Warrant, phase: Phase) -> LiveOrder | None:
-        """As `_open`; None, and an alarm, where that is not possible now."""
-        try:
-            order = self._open(warrant, phase)
-        except LictlError as error:
-            _log.error("order not taken up", order=warrant.id, error=type(error).__name__, **log.place(error))
-            self._rooms.alarms.set("agency-gone", warrant.id, f"Order {warrant.id} is not served.")
-            return None
-        self._rooms.alarms.clear("agency-gone", warrant.id)
-        return order
-
     def _due(self, warrant: Warrant, now: int) -> bool:
         return warrant.state in LIVE and warrant.starts_ns - LEAD_NS <= now < warrant.ends_ns
 
-    def _was_armed_here(self, warrant: Warrant) -> bool:
-        return warrant.incarnation == self._incarnation
-
-    def _has_spool(self, warrant: Warrant) -> bool:
-        return accounts_folder(self._rooms.home, warrant).is_dir()
+    def _enlist(self, order: LiveOrder) -> None:
+        self._entry.enlist(order)
+        self._orders[order.id] = order
 
     # ---- changes
 
@@ -159,10 +131,9 @@ class Registry:
             ARMED, or WAITING where its window has not begun or the kernel does not take it yet (an alarm says so).
         """
         with self._lock:
-            self._halted.discard(warrant.id)
             order = self._orders.get(warrant.id)
             if order is None:
-                order = self._orders[warrant.id] = self._order(warrant, Phase.WAITING)
+                order = self._orders[warrant.id] = self._entry.order(warrant, Phase.WAITING)
             elif order.phase is Phase.SUSPENDED:
                 if order.streams:  # what was taken before the suspension is judged by the window of then
                     self._rooms.datapath.call(lambda: self._rooms.datapath.drain_past(time.monotonic_ns()))
@@ -177,10 +148,12 @@ class Registry:
         """Takes up a window that became shorter."""
         with self._lock:
             order = self._orders.get(warrant.id)
-            if order is not None and warrant.id not in self._halted:
+            if order is not None:
                 self._renew(order, warrant)
 
     def _renew(self, order: LiveOrder, warrant: Warrant) -> None:
+        if order.id in self._halted:  # somebody stops it at this moment
+            return
         before, order.warrant = order.warrant, warrant
         order.starts_ns, order.ends_ns = warrant.starts_ns, warrant.ends_ns
         if order.phase is Phase.ARMED and to_armed(before) != to_armed(warrant):
@@ -193,44 +166,6 @@ class Registry:
         with self._lock:
             others = [o.warrant for o in self._orders.values() if o.phase in phases]
             check_room(file, [o for o in others if instead is None or o.id != instead.id])
-
-    def _open(self, warrant: Warrant, phase: Phase) -> LiveOrder:
-        """Opens the streams and readies the slot's counters; nobody knows the order yet."""
-        rooms = self._rooms
-        order = self._order(warrant, phase)
-        try:
-            for delivery in warrant.deliveries:
-                agency = rooms.store.agency(delivery.agency)
-                order.streams.append(open_stream(rooms, warrant, agency, delivery.format or agency.format,
-                                                 self._incarnation))  # fmt: skip
-            for stream in order.streams:
-                if not stream.ended:
-                    _ = stream.stream.writable  # the opening, and what a restart has to tell, before any packet
-            if not self._was_armed_here(warrant):
-                for stream in order.streams:
-                    stream.spool.sync()
-                rooms.probe.zero_slot(warrant.slot)
-                rooms.store.set_base(warrant.id, self._incarnation, {})
-        except BaseException:
-            for stream in order.streams:
-                stream.spool.close()
-            raise
-        return order
-
-    def _enlist(self, order: LiveOrder) -> None:
-        """Starts the delivery of an order and makes it known to the mediator."""
-        for stream in order.streams:
-            self._rooms.workers.add(stream.receiver, stream.config)
-        if order.streams:
-            self._rooms.datapath.call(lambda: self._mediate([stream for stream in order.streams if not stream.ended]))
-        self._orders[order.id] = order
-
-    def _mediate(self, streams: list[LiveStream]) -> None:
-        for stream in streams:
-            self._rooms.mediator.add(stream.stream)
-
-    def _order(self, warrant: Warrant, phase: Phase) -> LiveOrder:
-        return LiveOrder(warrant, warrant.mode, warrant.starts_ns, warrant.ends_ns, phase, time.monotonic())
 
     def halt(self, warrant: Warrant) -> None:
         """The kernel takes nothing of an order when this returns: one write, whatever the tables are busy with.
@@ -279,10 +214,10 @@ class Registry:
     def _drop_waiting(self, ended: Warrant) -> None:
         """Ends an order that is not in the kernel; what it took in an earlier life is delivered."""
         self._rooms.alarms.clear("agency-gone", ended.id)
-        if not self._has_spool(ended):
-            self._finish_in_store(ended)
+        if not self._entry.has_files(ended):
+            self._rooms.store.release_slot(ended.id)
             return
-        order = self._opened(ended, Phase.ENDING)
+        order = self._entry.opened(ended, Phase.ENDING)
         if order is not None:  # else the next start takes it up
             self._enlist(order)
             self._publish()
@@ -300,28 +235,25 @@ class Registry:
             if not trusted:
                 return
             if any(o.phase in phases and now >= o.warrant.ends_ns for o in self._orders.values()):
-                self._over([(self._orders.get(w.id), w) for w in self._expire_in_store(now) if w.generation])
+                self._over(
+                    [
+                        (self._orders.get(w.id), w)
+                        for w in expire_in_store(self._rooms.record, self._rooms.store, now)
+                        if w.generation
+                    ]
+                )
 
     def expire_drafts(self, trusted: bool = True) -> None:
         """Ends what waits for approval and would begin too late; called now and then."""
         if trusted:
             with self._lock:
-                self._over([(self._orders.get(w.id), w) for w in self._expire_in_store(now_ns()) if w.generation])
-
-    def _expire_in_store(self, now: int) -> list[Warrant]:
-        """Ends in the store what is over; the kernel has ended it by itself. Each is an intent before."""
-        record, store = self._rooms.record, self._rooms.store
-        due = [order for order in store.overview(OPEN) if order.ends_ns <= now]
-        if not due:
-            return []
-        before = {order.id: {"state": order.state, "ends_ns": order.ends_ns} for order in due}
-        intents = record.announce("warrant.expire", daemon(), before)
-        faults.point("warrant.expire.intended")
-        ended = store.expire(now)
-        faults.point("warrant.expire.stored")
-        record.conclude(intents, daemon(), {order.id: facts(order) for order in ended})
-        faults.point("warrant.expire.recorded")
-        return ended
+                self._over(
+                    [
+                        (self._orders.get(w.id), w)
+                        for w in expire_in_store(self._rooms.record, self._rooms.store, now_ns())
+                        if w.generation
+                    ]
+                )
 
     def _arm_due(self, now: int) -> None:
         """Arms what waited, all of it in one change of the tables: many windows begin at the same moment."""
@@ -342,7 +274,8 @@ class Registry:
         except LictlError as error:
             self._rooms.alarms.set("site-lock", "", error.what)
             for order in self._orders.values():
-                order.since = time.monotonic()
+                if order.phase is Phase.WAITING:
+                    order.since = time.monotonic()
             return False
         self._rooms.alarms.clear("site-lock")
         return True
@@ -351,7 +284,7 @@ class Registry:
         """Opens the streams of an order that was not armed yet; False where that has to be tried again."""
         order.since = time.monotonic()
         if not order.streams:
-            opened = self._opened(order.warrant, Phase.WAITING)
+            opened = self._entry.opened(order.warrant, Phase.WAITING)
             if opened is None:
                 return False
             self._enlist(opened)
@@ -368,6 +301,7 @@ class Registry:
             for order in orders:
                 order.phase = Phase.WAITING
             return
+        self._rooms.alarms.clear("audit")
         faults.point("warrant.arm.intended")
         self._write_together(orders)
         faults.point("warrant.arm.armed")
@@ -375,8 +309,9 @@ class Registry:
         after = {}
         for order in orders:
             if order.phase is Phase.ARMED and order.id in fresh:
-                order.warrant = self._rooms.store.armed(order.id, now_ns())
-                after[order.id] = facts(order.warrant)
+                with contextlib.suppress(RefusedError):  # its window ended meanwhile
+                    order.warrant = self._rooms.store.armed(order.id, now_ns())
+                    after[order.id] = facts(order.warrant)
         faults.point("warrant.arm.stored")
         self._rooms.record.conclude(intents, daemon(), after)
         faults.point("warrant.arm.recorded")
@@ -419,16 +354,7 @@ class Registry:
 
     def _write_armed(self) -> None:
         armed = [o.warrant for o in self._orders.values() if o.phase is Phase.ARMED and o.id not in self._halted]
-        self._write(compile_tables([to_armed(warrant) for warrant in armed]))
-
-    def _write(self, tables: Tables) -> None:
-        try:
-            # Counters were zeroed when the order was admitted; one that is armed again goes on counting.
-            self._rooms.tables.apply(self._tables, tables, keep_counters=range(MAX_SLOTS))
-        except LictlError:
-            self._tables = self._rooms.tables.dump()  # whatever was written: the next difference starts from there
-            raise
-        self._tables = tables
+        self._kernel.write(armed)
 
     def _publish(self) -> None:
         self.live = {o.claim: o for o in self._orders.values() if o.streams and o.phase is not Phase.DELIVERING}
@@ -445,12 +371,9 @@ class Registry:
                 elif order.phase is Phase.DELIVERING and delivered(order):
                     finish(self._rooms, order)
                     del self._orders[order.id]
-                    self._finish_in_store(order.warrant)
+                    self._rooms.store.release_slot(order.warrant.id)
                     self._publish()
                     _log.info("order finished", order=order.id)
-
-    def _finish_in_store(self, warrant: Warrant) -> None:
-        self._rooms.store.release_slot(warrant.id)
 
     # ---- what others ask
 
@@ -466,7 +389,7 @@ class Registry:
     def tables(self) -> Tables:
         """What the kernel should hold now."""
         with self._lock:
-            return self._tables if self._tables is not None else compile_tables([])
+            return self._kernel.wanted
 
     # ---- the end of the daemon
 
