@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -190,12 +191,12 @@ def find(name: str) -> Interface:
     return _interface(links[0])
 
 
-def names() -> dict[int, str]:
-    """Every interface of this thread's network namespace: number -> name."""
-    from pyroute2 import IPRoute
-
-    with IPRoute() as route:
-        return {int(link["index"]): str(link.get_attr("IFLA_IFNAME")) for link in route.get_links()}
+def name_of(ifindex: int) -> str | None:
+    """Name of an interface of this thread's network namespace; None: there is none of that number."""
+    try:
+        return socket.if_indextoname(ifindex)
+    except OSError:
+        return None
 
 
 def _interface(link: Any) -> Interface:

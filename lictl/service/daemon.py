@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from lictl import log
 from lictl.audit.desk import AuditDesk
@@ -65,7 +65,12 @@ class Daemon:
     Args:
         home: made and private (`guard.open_home`).
         options: what to serve.
+
+    Attributes:
+        PORTS: what attaches; the lab has a daemon that attaches nothing.
     """
+
+    PORTS: ClassVar[type[Ports]] = Ports
 
     def __init__(self, home: Home, options: ServeOptions) -> None:
         self._home = home
@@ -104,7 +109,7 @@ class Daemon:
             office = stack.enter_context(open_office(self._home, self._unwritten))
             damage = office.record.chain.damage
             self._alarms.when(damage != "", "audit", "chain", f"The audit chain was changed from outside: {damage}")
-            ports = Ports(self._alarms, self._options)
+            ports = self.PORTS(self._alarms, self._options)
             self._start_probe(stack)
             self._start_rooms(stack, office, ports)
             notify("READY=1")

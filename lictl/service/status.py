@@ -10,7 +10,8 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lictl.probe import abi, interfaces
+from lictl.probe import abi
+from lictl.probe.interfaces import name_of
 from lictl.service.accounting import Account, Kernel, account
 from lictl.service.ports import link_state
 from lictl.times import format_rfc3339
@@ -72,11 +73,10 @@ def _orders(rooms: Rooms) -> dict[str, int]:
 
 
 def _interfaces(rooms: Rooms, ports: Ports) -> list[dict[str, Any]]:
-    names = interfaces.names()
     found = []
     for attachment in rooms.probe.attachments():
         port = ports.by_index.get(attachment.ifindex)
-        name = names.get(attachment.ifindex)
+        name = name_of(attachment.ifindex)
         found.append(
             {
                 "name": name or f"if{attachment.ifindex}",

@@ -142,7 +142,8 @@ def test_loopback_is_found() -> None:
     found = interfaces.find("lo")
     assert found.name == "lo"
     assert found.mtu >= 1280
-    assert interfaces.names()[found.ifindex] == "lo"
+    assert interfaces.name_of(found.ifindex) == "lo"
+    assert interfaces.name_of(16_000_000) is None
 
 
 @pytest.mark.net
