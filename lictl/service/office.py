@@ -11,6 +11,7 @@ from lictl import log
 from lictl.audit.anchor import Anchors, SyslogAnchor
 from lictl.audit.chain import Chain
 from lictl.keys.site import SiteKey
+from lictl.service.late_anchor import LateAnchor
 from lictl.service.record import Record
 from lictl.service.site import Site, read_site
 from lictl.warrants.anchor import StoreAnchor
@@ -62,7 +63,9 @@ def open_office(home: Home, unwritten: Callable[[int], None] = lambda seq: None)
         keys = SiteKey.open(home)
         # A chain that was changed from outside is told by an alarm and by its verification; orders are served on.
         anchor = Anchors(StoreAnchor(store), SyslogAnchor()) if site.audit_syslog else StoreAnchor(store)
-        chain = Chain.open(home, keys.signer, anchor, go_on=True)
+        late = LateAnchor(anchor)
+        stack.callback(late.stop)
+        chain = Chain.open(home, keys.signer, late, go_on=True)
         stack.callback(chain.close)
         if chain.damage:
             _log.error("the audit chain was changed from outside")
