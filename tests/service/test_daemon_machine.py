@@ -9,27 +9,22 @@ pins; packets that are sent through the pinned program must be matched when an o
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
-import shutil
 import signal
-from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
-    invariant,
     precondition,
     rule,
     run_state_machine_as_test,
 )
-from machine_rig import CLOCK, FAULT, NS, DiedError, at, make, text_of
-from pinned_kernel import Kernel, kernel_now_ns, matched, take, v4
+from lawful_account import IN_FORCE, LEAD_NS, SOON_NS, Account, Order, Paper, claim_of
+from machine_rig import CLOCK, FAULT, NS, DiedError, make, text_of
+from pinned_kernel import kernel_now_ns, matched, take
 
 from lictl import faults
 from lictl.errors import LictlError
@@ -48,124 +43,30 @@ MOST: Final = 7
 """Orders of one example."""
 LONG: Final = os.environ.get("LICTL_LONG") == "1"
 HOUR_S: Final = 3600
-LEAD_NS: Final = 10 * NS
-"""An order goes into the kernel so long before its window."""
-SOON_NS: Final = 3 * NS
-"""Nothing is asked of a moment this close to the edge of a window: reading and acting take time."""
-IN_FORCE: Final = frozenset({"approved", "active"})
-OVER: Final = frozenset({"expired", "revoked", "closed"})
 STEPS: Final = (-48 * HOUR_S, -HOUR_S, HOUR_S, 5 * HOUR_S, 48 * HOUR_S)
 
 
-@dataclass
-class Paper:
-    """An extension or amendment that waits."""
-
-    act: str
-    ends_ns: int
-    targets: tuple[str, ...]
-    signed_ns: int
-    submitter: int | None = None
-
-
-@dataclass
-class Order:
-    """What the model knows of one order.
-
-    Attributes:
-        liid: names it.
-        states: what its state can be: one, and more only between a crash and the next start.
-        targets: addresses in force.
-        starts_ns: of its lawful window.
-        ends_ns: likewise; an expired or revoked order keeps it.
-        signed_ns: when its authority was signed: before that nothing can be made of it.
-        submitter: who submitted it.
-        emergency: one person was enough.
-        paper: the further instrument that waits.
-    """
-
-    liid: str
-    states: frozenset[str]
-    targets: tuple[str, ...]
-    starts_ns: int
-    ends_ns: int
-    signed_ns: int
-    submitter: int | None = None
-    emergency: bool = False
-    paper: Paper | None = None
-
-    @property
-    def state(self) -> str:
-        """Where it is known."""
-        (state,) = self.states
-        return state
-
-    @property
-    def may_be_armed(self) -> bool:
-        """Two people have approved it, or one in an emergency, and nobody has stopped it."""
-        return bool(self.states & IN_FORCE)
+_STOPS: Final = frozenset({"warrant.suspend", "warrant.revoke"})
+_CRASHES: Final = (
+    ("warrant.submit", ("draft",), "submitted", OPERATOR_UID),
+    ("warrant.approve", ("submitted",), "approved", APPROVER_UID),
+    ("warrant.suspend", ("approved", "active"), "suspended", OPERATOR_UID),
+    ("warrant.resume", ("suspended",), "approved", APPROVER_UID),
+    ("warrant.revoke", ("approved", "active", "submitted", "suspended"), "revoked", APPROVER_UID),
+)
 
 
-class LawfulMachine(RuleBasedStateMachine):
-    """One site."""
-
-    template: Path
-    done: ClassVar[Counter[str]] = Counter()
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.folder = self.template.parent / f"example-{next(_numbers)}"
-        self.folder.mkdir()
-        shutil.copytree(self.template, self.folder / "home")
-        self.machine = at(self.folder)
-        self.orders: dict[str, Order] = {}
-        self.decided: dict[str, str] = {}
-        self.latest_ns = 0
-        self.fresh = itertools.count(1)
-
-    def teardown(self) -> None:
-        """Nothing is left behind."""
-        self.machine.__exit__()
-        shutil.rmtree(self.folder, ignore_errors=True)
-
-    # ---- the account
-
-    @property
-    def alive(self) -> bool:
-        return self.machine.alive
-
-    def pick(self, data: Any, *states: str, paper: str = "") -> Order | None:
-        """An order in one of these states: with a paper that is `drafted` or `submitted`, where that is asked."""
-        fit = [
-            order
-            for order in self.orders.values()
-            if len(order.states) == 1 and order.state in states and _paper_fits(order, paper)
-        ]
-        return data.draw(st.sampled_from(fit), label="order") if fit else None
-
-    def tick(self) -> int:
-        """Now, and the latest moment that the daemon can have seen."""
-        now = self.machine.now_ns
-        self.latest_ns = max(self.latest_ns, now)
-        return now
-
-    def ask(self, uid: int, op: str, **args: Any) -> Any:
-        told = self.machine.ask(uid, op, **args)
-        self.done[op] += 1
-        return told
-
-    def refused(self, uid: int, op: str, **args: Any) -> None:
-        """Nobody may do this, and nothing changes."""
-        with pytest.raises(LictlError):
-            self.ask(uid, op, **args)
-        self.done[f"{op} refused"] += 1
+class LawfulMachine(Account):
+    """What can happen at a site."""
 
     # ---- rules: towards force
 
     @initialize()
     def begin(self) -> None:
-        """Two orders are in force, one is not yet."""
+        """Two orders are in force, one is not yet; no order becomes an emergency that no such law stands behind."""
         assert self.machine.start() is None, self.machine.tail()
+        _, text = self._written(-60, HOUR_S, emergency=False)
+        self.refused(OPERATOR_UID, "warrant.emergency", text=text, name="x")
         for starts_s, lasts_s in ((-60, 2 * HOUR_S), (-HOUR_S, 30 * HOUR_S), (20 * 60, 2 * HOUR_S)):
             self.add(starts_s, lasts_s, OPERATOR_UID)
         for order in self.orders.values():
@@ -186,18 +87,19 @@ class LawfulMachine(RuleBasedStateMachine):
         self.orders[order.liid] = order
 
     @precondition(lambda self: self.alive and len(self.orders) < MOST)
+    @rule(starts_s=st.sampled_from([-60, 20 * 60]), lasts_s=st.sampled_from([2 * HOUR_S, 30 * HOUR_S]))
+    def add_by_two(self, starts_s: int, lasts_s: int) -> None:
+        """All the way, which single steps seldom go."""
+        self.add(starts_s, lasts_s, BOTH_UID)
+        self._by_another([*self.orders.values()][-1])
+
+    @precondition(lambda self: self.alive and len(self.orders) < MOST)
     @rule(starts_s=st.sampled_from([-60, 0]), lasts_s=st.sampled_from([HOUR_S, 40 * HOUR_S]))
     def emergency(self, starts_s: int, lasts_s: int) -> None:
         order, text = self._written(starts_s, lasts_s, emergency=True)
         self.ask(OPERATOR_UID, "warrant.emergency", text=text, name="x")
         order.states, order.emergency = frozenset({"approved"}), True
         self.orders[order.liid] = order
-
-    @precondition(lambda self: self.alive and len(self.orders) < MOST)
-    @rule()
-    def no_emergency_without_its_law(self) -> None:
-        _, text = self._written(-60, HOUR_S, emergency=False)
-        self.refused(OPERATOR_UID, "warrant.emergency", text=text, name="x")
 
     def _written(self, starts_s: int, lasts_s: int, *, emergency: bool) -> tuple[Order, str]:
         number, now = next(self.fresh), self.tick()
@@ -210,10 +112,7 @@ class LawfulMachine(RuleBasedStateMachine):
     @rule(data=st.data(), uid=st.sampled_from([OPERATOR_UID, BOTH_UID]))
     def submit(self, data: Any, uid: int) -> None:
         order = self.pick(data, "draft") or self.pick(data, *IN_FORCE, "suspended", paper="drafted")
-        if order is None or self._near_the_end(order):
-            return
-        if order.ends_ns <= self.tick():
-            self.refused(uid, "warrant.submit", name=order.liid)
+        if order is None or self.over_by_now(order):
             return
         self.ask(uid, "warrant.submit", name=order.liid)
         if order.paper is not None:
@@ -225,7 +124,7 @@ class LawfulMachine(RuleBasedStateMachine):
     @rule(data=st.data(), uid=st.sampled_from([OPERATOR_UID, APPROVER_UID, BOTH_UID]))
     def approve(self, data: Any, uid: int) -> None:
         order = self.pick(data, "submitted") or self.pick(data, *IN_FORCE, "suspended", paper="submitted")
-        if order is None or self._near_the_end(order):
+        if order is None or self.over_by_now(order):
             return
         waits = order.paper or order
         signed = waits.signed_ns <= self.tick() - SOON_NS
@@ -258,7 +157,7 @@ class LawfulMachine(RuleBasedStateMachine):
     @rule(data=st.data())
     def reject(self, data: Any) -> None:
         order = self.pick(data, "submitted") or self.pick(data, *IN_FORCE, "suspended", paper="submitted")
-        if order is None or self._over_by_now(order):
+        if order is None or self.over_by_now(order):
             return
         self.ask(APPROVER_UID, "warrant.reject", name=order.liid, reason="wrong docket")
         if order.paper is not None:
@@ -272,9 +171,31 @@ class LawfulMachine(RuleBasedStateMachine):
     @rule(data=st.data(), longer=st.booleans())
     def further(self, data: Any, longer: bool) -> None:
         order = self.pick(data, *IN_FORCE, "suspended", paper="none")
+        if order is not None:
+            self._further(order, longer)
+
+    @precondition(lambda self: self.alive)
+    @rule(data=st.data(), longer=st.booleans())
+    def further_by_two(self, data: Any, longer: bool) -> None:
+        """All the way, which single steps seldom go."""
+        order = self.pick(data, *IN_FORCE, "suspended", paper="none")
+        if order is not None and self._further(order, longer):
+            self.ask(BOTH_UID, "warrant.submit", name=order.liid)
+            self._by_another(order)
+
+    def _by_another(self, order: Order) -> None:
+        """What this person submitted another one approves."""
+        self.the_kernel_holds_only_what_was_approved()
+        for uid in (BOTH_UID, OPERATOR_UID):
+            self.refused(uid, "warrant.approve", name=order.liid)
+        self.the_kernel_holds_only_what_was_approved()
+        self.ask(APPROVER_UID, "warrant.approve", name=order.liid)
+        self._approved(order)
+
+    def _further(self, order: Order, longer: bool) -> bool:
         now = self.tick()
-        if order is None or order.emergency or not order.starts_ns + SOON_NS < now < order.ends_ns - SOON_NS:
-            return
+        if order.emergency or not order.starts_ns + SOON_NS < now < order.ends_ns - SOON_NS:
+            return False
         if longer:
             ends_ns, targets = order.ends_ns + 6 * HOUR_S * NS, order.targets
         else:
@@ -283,12 +204,13 @@ class LawfulMachine(RuleBasedStateMachine):
         act = "extend" if longer else "amend"
         self.ask(OPERATOR_UID, f"warrant.{act}", name=order.liid, text=text, file="x")
         order.paper = Paper("extension" if longer else "amendment", ends_ns, targets, now - 61 * NS)
+        return True
 
     @precondition(lambda self: self.alive)
     @rule(data=st.data())
     def withdraw(self, data: Any) -> None:
         order = self.pick(data, *IN_FORCE, "suspended", paper="any")
-        if order is not None and not self._over_by_now(order):
+        if order is not None and not self.over_by_now(order):
             self.ask(OPERATOR_UID, "warrant.withdraw", name=order.liid)
             order.paper = None
 
@@ -298,7 +220,7 @@ class LawfulMachine(RuleBasedStateMachine):
     @rule(data=st.data(), uid=st.sampled_from([OPERATOR_UID, APPROVER_UID]))
     def suspend(self, data: Any, uid: int) -> None:
         order = self.pick(data, *IN_FORCE)
-        if order is not None and not self._over_by_now(order):
+        if order is not None and not self.over_by_now(order):
             self.ask(uid, "warrant.suspend", name=order.liid)
             order.states = frozenset({"suspended"})
 
@@ -306,10 +228,10 @@ class LawfulMachine(RuleBasedStateMachine):
     @rule(data=st.data(), uid=st.sampled_from([OPERATOR_UID, APPROVER_UID, BOTH_UID]))
     def resume(self, data: Any, uid: int) -> None:
         order = self.pick(data, "suspended")
-        if order is None or self._near_the_end(order):
+        if order is None or self.over_by_now(order):
             return
         same = uid == order.submitter and not order.emergency
-        if uid == OPERATOR_UID or same or order.ends_ns <= self.tick():
+        if uid == OPERATOR_UID or same:
             self.refused(uid, "warrant.resume", name=order.liid)
             return
         self.ask(uid, "warrant.resume", name=order.liid)
@@ -319,7 +241,7 @@ class LawfulMachine(RuleBasedStateMachine):
     @rule(data=st.data(), uid=st.sampled_from([OPERATOR_UID, APPROVER_UID]))
     def revoke(self, data: Any, uid: int) -> None:
         order = self.pick(data, "draft", "submitted", "suspended", *IN_FORCE)
-        if order is not None and not self._over_by_now(order):
+        if order is not None and not self.over_by_now(order):
             self.ask(uid, "warrant.revoke", name=order.liid)
             order.states, order.paper = frozenset({"revoked"}), None
 
@@ -366,10 +288,10 @@ class LawfulMachine(RuleBasedStateMachine):
         before = self.machine.kernel.claims
         assert self.machine.start() is None, self.machine.tail()
         self.tick()
-        self._resolve()
-        self._take_note()
+        self.resolve()
+        self.take_note()
         rows = self.machine.rows()
-        lawful = {_claim(rows[order.liid]) for order in self.orders.values() if order.may_be_armed}
+        lawful = {claim_of(rows[order.liid]) for order in self.orders.values() if order.may_be_armed}
         assert self.machine.glimpsed <= before | lawful, "a start armed what may not be"
         self.machine.check_chain()
         intents, outcomes = self.machine.outcomes()
@@ -380,7 +302,7 @@ class LawfulMachine(RuleBasedStateMachine):
     def stopped_without_a_daemon(self, data: Any, op: str) -> None:
         """Its owner can stop an order in the tables that a killed daemon left."""
         order = self.pick(data, *IN_FORCE)
-        if order is None or self._over_by_now(order):
+        if order is None or self.over_by_now(order):
             return
         home = self.machine.home
         os.environ[CLOCK] = str(self.machine.offset_ns)
@@ -397,7 +319,7 @@ class LawfulMachine(RuleBasedStateMachine):
         """Somebody acts, and the daemon dies at one of the points on the way."""
         op, before, after, uid = data.draw(st.sampled_from(_CRASHES), label="act")
         order = self.pick(data, *before)
-        if order is None or self._near_the_end(order) or order.ends_ns <= self.tick() or order.paper is not None:
+        if order is None or self.over_by_now(order) or order.paper is not None:
             return
         if uid == order.submitter:
             return
@@ -419,30 +341,13 @@ class LawfulMachine(RuleBasedStateMachine):
         if arming or (point in own and (op in _STOPS or not point.endswith(".intended"))):
             self.decided[order.liid] = after  # the intent of a stop is on the disk, or the store has the act
 
-    def _resolve(self) -> None:
-        rows = self.machine.rows()
-        for order in self.orders.values():
-            if len(order.states) == 1:
-                continue
-            found = _plain(rows[order.liid]["state"])
-            known = frozenset({self.decided[order.liid]}) if order.liid in self.decided else order.states
-            known = frozenset(map(_plain, known))
-            if found == "expired":
-                known -= OVER
-                assert known, (order, "a stop that was asked for was not carried out")
-                order.states = frozenset({min(known)})  # judged by `_take_note`
-            else:
-                assert found in known, (order, found)
-                order.states = frozenset({found})
-        self.decided.clear()
-
     # ---- rules: packets
 
     @precondition(lambda self: (self.machine.home.bpf / "maps").exists())
     @rule()
     def packets(self) -> None:
         """The kernel matches what is in force, by the packets' own time, and nothing else; also without a daemon."""
-        self._settle()
+        self.settle()
         folder, rows = self.machine.home.bpf, self.machine.rows()
         for order in self.orders.values():
             slot = rows[order.liid]["slot"]
@@ -458,99 +363,6 @@ class LawfulMachine(RuleBasedStateMachine):
             elif self.alive and order.states <= IN_FORCE and order.starts_ns + SOON_NS < now < order.ends_ns - SOON_NS:
                 assert got == 2 * len(order.targets), (order, now)
 
-    # ---- what is always true
-
-    @invariant()
-    def the_kernel_holds_only_what_was_approved(self) -> None:
-        """Every slot that is on and every entry belongs to an order that may be armed, inside its lawful window."""
-        self.tick()
-        self._take_note()
-        seen, rows = self.machine.kernel, self.machine.rows()
-        owners = {_claim(rows[o.liid]): o for o in self.orders.values() if rows[o.liid]["slot"] is not None}
-        for slot in seen.slots.values():
-            order = owners[slot.claim]
-            # The daemon writes an end down before it clears the slot; the slot's own window is over by then.
-            assert order.may_be_armed or order.state == "expired", (slot, order)
-            assert order.starts_ns <= slot.starts_ns, (slot, order)
-            assert slot.ends_ns <= order.ends_ns, (slot, order)
-        for key, claims in seen.entries.items():
-            for claim in claims:
-                assert claim in owners, (key, claim)
-                if owners[claim].may_be_armed and claim in seen.claims:
-                    assert key in {v4(target) for target in owners[claim].targets}, (key, owners[claim])
-
-    @invariant()
-    def the_kernel_holds_what_is_in_force(self) -> None:
-        """With a daemon that had a moment: each approved order inside its window, whole, and no trace of any other."""
-        self._settle()
-
-    def _settle(self) -> None:
-        if self.alive:
-            self.machine.wait(lambda: not self._unsettled(), "the kernel is settled", 30)
-
-    def _unsettled(self) -> list[Order]:
-        self._take_note()
-        now, seen, rows = self.tick(), self.machine.kernel, self.machine.rows()
-        return [order for order in self.orders.values() if not self._settled(order, now, seen, rows[order.liid])]
-
-    def _settled(self, order: Order, now: int, seen: Kernel, row: dict[str, Any]) -> bool:
-        claim = _claim(row)
-        slot = next((each for each in seen.slots.values() if each.claim == claim), None)
-        named = {key for key, claims in seen.entries.items() if claim in claims}
-        if not order.may_be_armed:
-            return row["slot"] is None or (slot is None and not named)
-        if not order.starts_ns - LEAD_NS + SOON_NS < now < order.ends_ns - SOON_NS:
-            return True
-        whole = slot is not None and (slot.starts_ns, slot.ends_ns) == (order.starts_ns, order.ends_ns)
-        return whole and named == {v4(target) for target in order.targets}
-
-    # ---- what the daemon does by itself
-
-    def _take_note(self) -> None:
-        """Orders that the daemon ended: their window was over by a clock that it had."""
-        rows = self.machine.rows()
-        for order in self.orders.values():
-            if rows[order.liid]["state"] == "expired" and order.states != frozenset({"expired"}):
-                assert not order.states <= OVER, order
-                assert order.ends_ns <= self.latest_ns, (order, "ended before its time")
-                order.states, order.paper = frozenset({"expired"}), None
-                self.done["expired"] += 1
-
-    def _over_by_now(self, order: Order) -> bool:
-        """Its window is over: the daemon ends it at a moment that nobody knows."""
-        return order.ends_ns <= self.tick() + SOON_NS
-
-    def _near_the_end(self, order: Order) -> bool:
-        """Too close to its end to know what the daemon will say."""
-        return self._over_by_now(order)
-
-
-_STOPS: Final = frozenset({"warrant.suspend", "warrant.revoke"})
-_CRASHES: Final = (
-    ("warrant.submit", ("draft",), "submitted", OPERATOR_UID),
-    ("warrant.approve", ("submitted",), "approved", APPROVER_UID),
-    ("warrant.suspend", ("approved", "active"), "suspended", OPERATOR_UID),
-    ("warrant.resume", ("suspended",), "approved", APPROVER_UID),
-    ("warrant.revoke", ("approved", "active", "submitted", "suspended"), "revoked", APPROVER_UID),
-)
-_numbers = itertools.count()
-
-
-def _plain(state: str) -> str:
-    return "approved" if state in IN_FORCE else state
-
-
-def _claim(row: dict[str, Any]) -> int:
-    return int(row["slot"] or 0) | int(row["generation"] or 0) << 12
-
-
-def _paper_fits(order: Order, wanted: str) -> bool:
-    if wanted == "":
-        return True
-    if order.paper is None:
-        return wanted == "none"
-    return wanted in ("any", "drafted" if order.paper.submitter is None else "submitted")
-
 
 def test_only_what_was_approved_is_in_the_kernel(
     tmp_path_factory: pytest.TempPathFactory, capsys: pytest.CaptureFixture[str]
@@ -562,8 +374,8 @@ def test_only_what_was_approved_is_in_the_kernel(
     run_state_machine_as_test(
         LawfulMachine,
         settings=settings(
-            max_examples=100 if LONG else 4,
-            stateful_step_count=40 if LONG else 16,
+            max_examples=100 if LONG else 6,
+            stateful_step_count=40 if LONG else 20,
             deadline=None,
             database=None,
             phases=[Phase.generate],  # each step takes real time: an example is not made smaller
