@@ -9,8 +9,9 @@ import re
 import time
 
 _PATTERN = re.compile(
-    r"(?P<date>\d{4}-\d{2}-\d{2})[Tt ](?P<time>\d{2}:\d{2}:\d{2})"
-    r"(?:\.(?P<fraction>\d{1,9}))?(?P<zone>[Zz]|[+-]\d{2}:\d{2})?"
+    r"(?P<date>\d{4}-\d{2}-\d{2})[Tt ](?P<time>(?P<hour>\d{2}):\d{2}:(?P<second>\d{2}))"
+    r"(?:\.(?P<fraction>\d{1,9}))?(?P<zone>[Zz]|[+-]\d{2}:\d{2})?",
+    re.ASCII,
 )
 
 
@@ -22,6 +23,9 @@ def now_ns() -> int:
 def parse_rfc3339(text: str) -> int:
     """UTC nanoseconds of an RFC 3339 time; its zone must be written.
 
+    A second 60 is refused: UTC has leap seconds, the system clock by which packets are judged has not (it shows the
+    second before midnight twice), so nothing can begin or end within one.
+
     Raises:
         ValueError: with the reason, fit to be shown to the person who wrote the time.
     """
@@ -30,6 +34,13 @@ def parse_rfc3339(text: str) -> int:
         raise ValueError(f"{text!r} is not an RFC 3339 time such as 2026-03-01T12:00:00Z or 2026-03-01T12:00:00+01:00")
     if match["zone"] is None:
         raise ValueError(f"{text!r} has no time zone; write Z for UTC or an offset such as +01:00")
+    if match["second"] == "60":
+        raise ValueError(
+            f"{text!r} has a second 60: no system clock shows leap seconds; "
+            "write second 59, or the first second of the minute behind it"
+        )
+    if match["hour"] == "24":
+        raise ValueError(f"{text!r} is not a possible time: hour must be in 0..23")
     zone = "+00:00" if match["zone"] in "Zz" else match["zone"]
     try:
         moment = dt.datetime.fromisoformat(f"{match['date']}T{match['time']}{zone}")
@@ -41,8 +52,12 @@ def parse_rfc3339(text: str) -> int:
 
 
 def format_rfc3339(ns: int) -> str:
-    """RFC 3339 text in UTC; the fraction has nine digits, or none where it is zero."""
+    """RFC 3339 text in UTC; the fraction has nine digits, or none where it is zero.
+
+    Raises:
+        OverflowError: not in the years 1 to 9999.
+    """
     seconds, fraction = divmod(ns, 1_000_000_000)
     moment = dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(seconds=seconds)
     tail = f".{fraction:09d}" if fraction else ""
-    return f"{moment:%Y-%m-%dT%H:%M:%S}{tail}Z"
+    return f"{moment.replace(tzinfo=None).isoformat()}{tail}Z"

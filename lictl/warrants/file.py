@@ -36,6 +36,8 @@ _TABLES: Final = ("authority", "intercept", "delivery")
 _DEEP_KEY = re.compile(r"(?:\.[ \t]*[\w\"'-]{1,64}[ \t]*){32}")
 # It also cuts times off behind microseconds, which would move an end.
 _FINE_TIME = re.compile(r"\b(signed_at|starts|ends)[ \t]*=[ \t]*[0-9T: t-]+\.[0-9]{7,}")
+# Nor does it read the 60th second, and says only that the line is wrong.
+_LEAP = re.compile(r"\b(signed_at|starts|ends)[ \t]*=[ \t]*[0-9T: t-]+:60(?![0-9])")
 _NOTHING_ELSE: Final = f"a warrant file has the tables {', '.join(_TABLES)}"
 
 
@@ -104,6 +106,10 @@ def _toml(text: str, name: str) -> dict[str, Any]:
     if fine:
         fix = 'write it in quotes, such as "2026-03-01T12:00:00.123456789Z"'
         raise faulty(name, [Problem(fine[1], "has more than six digits behind the second", fix)])
+    leap = _LEAP.search(text)
+    if leap:
+        fix = "write second 59, or the first second of the minute behind it"
+        raise faulty(name, [Problem(leap[1], "has a second 60: no system clock shows leap seconds", fix)])
     try:
         return tomllib.loads(text)
     except (tomllib.TOMLDecodeError, ValueError) as error:

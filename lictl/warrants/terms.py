@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How long an authority lasts: terms as the statutes write them, and the instant at which each ends.
 
-Where a statute leaves room (first interception unknown yet, public holidays), the earlier instant is taken: lictl may
-stop early, never late.
+Where a statute leaves room (first interception unknown yet, public holidays, a local time that comes twice or never),
+the earlier instant is taken: lictl may stop early, never late.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ COUNTS_FROM: Final = {
 """How a term counts, by its name in the data, in words."""
 
 _TEXT = re.compile(r"([1-9][0-9]{0,3}) (hour|day|month|year|working day)s?")
+# Ten years: nothing that has no end can be written as a term, and none leaves the calendar.
+_MOST: Final = {"hour": 87_600, "day": 3650, "month": 120, "year": 10, "working day": 2600}
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _WEEKEND: Final = {"sat": 5, "sun": 6}
 
@@ -64,6 +66,8 @@ class Term:
         match = _TEXT.fullmatch(text)
         if match is None:
             raise ValueError(f'{text!r} is no term such as "30 days", "48 hours", "6 months" or "5 working days"')
+        if int(match[1]) > _MOST[match[2]]:
+            raise ValueError(f"{text!r} is longer than ten years, which no authority lasts")
         if counts_from not in COUNTS_FROM:
             raise ValueError(f"{counts_from!r} is no way to count; write one of {', '.join(COUNTS_FROM)}")
         if match[2] == "working day" and counts_from != "signature-day":
@@ -154,5 +158,7 @@ def zone_of(name: str) -> ZoneInfo:
 
 
 def _ns(moment: dt.datetime) -> int:
-    whole = moment.astimezone(dt.UTC) - _EPOCH
+    """The earlier instant, where a change of the zone's offset leaves two or none for what its clocks would show."""
+    first, second = (moment.replace(fold=fold).astimezone(dt.UTC) - _EPOCH for fold in (0, 1))
+    whole = min(first, second)
     return (whole.days * 86_400 + whole.seconds) * NS
