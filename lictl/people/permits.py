@@ -69,11 +69,16 @@ OWNER: Final = frozenset(
         "role.grant",
         "role.withdraw",
         "profile.status",
+        "warrant.suspend",
+        "warrant.revoke",
+        "audit.verify",
+        "audit.head",
+        "audit.reconcile",
         "drill.begin",
         "drill.end",
     }
 )
-"""What root and the owner of the home may do without a role."""
+"""What root and the owner of the home may do without a role: found the site, verify it, and stop what it does."""
 
 
 def may(actor: Actor, op: str) -> bool:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 O, A, U, C = Role.OPERATOR, Role.APPROVER, Role.AUDITOR, Role.COLLECTOR_ADMIN  # noqa: E741
 
-# Each operation with the roles of which one is enough; + also root and the owner of the home without any.
+# Each operation with the roles of which one is enough.
 EXPECTED = {
     "ping": {O, A, U, C}, "status": {O, A, U, C}, "status.finished": {O, A, U, C}, "role.list": {O, A, U, C},
     "role.grant": set(),
@@ -66,6 +66,16 @@ def test_one_of_the_roles_is_needed_and_enough(op: str) -> None:
             with pytest.raises(RefusedError) as caught:
                 permits.check(person(each), op)
             assert all(wanted in caught.value.what for wanted in EXPECTED[op])
+
+
+def test_the_owner_without_a_role_can_stop_and_verify_but_not_arm_or_read() -> None:
+    """Stopping is never hard; everything else takes a person with a role."""
+    owner = person(owner=True)
+    for op in ("warrant.suspend", "warrant.revoke", "audit.verify", "audit.head", "audit.reconcile", "role.grant"):
+        permits.check(owner, op)
+    for op in ("warrant.add", "warrant.approve", "warrant.resume", "warrant.show", "audit.show", "warrant.destroy-key"):
+        with pytest.raises(RefusedError):
+            permits.check(owner, op)
 
 
 def test_nobody_may_do_what_the_table_does_not_know() -> None:
