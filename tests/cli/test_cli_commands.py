@@ -271,11 +271,11 @@ def test_an_order_is_suspended_rejected_and_closed(home: Path, agency: str, tmp_
 
 
 def test_without_a_role_nothing_is_read_or_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Root keeps roles and agencies; orders are other people's."""
+    """Root keeps roles and agencies, and may stop; what orders say is other people's."""
     monkeypatch.setenv("LICTL_HOME", str(tmp_path / "h"))
     lictl("init", "--operator", "ISP-7", "--country", "US")
     lictl("agency", "add", "sheriff", "--host", "127.0.0.1", "--port", "9")
-    for arguments in (("add", str(warrant_file(tmp_path))), ("list",), ("show", "W-1"), ("revoke", "W-1")):
+    for arguments in (("add", str(warrant_file(tmp_path))), ("list",), ("show", "W-1"), ("resume", "W-1")):
         assert "takes the role" in failure("warrant", *arguments, code=3)["what"]
 
 
