@@ -81,6 +81,7 @@ class Team:
 
     def __init__(self, home: Home) -> None:
         self._home = home
+        forget_login()  # both act from this process, and one login session is one person
 
     def add(self, text: str, name: str = "order.toml") -> dict[str, Any]:
         """Puts an order into force: added and submitted by one, approved by the other."""
