@@ -52,6 +52,7 @@ def test_ctrl_c_elsewhere_is_130(tmp_path: Path) -> None:
     """Without a traceback."""
     code = (
         "import os, signal, lictl.service.guard as g\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a caller in the background ignores it
         "g.find_home = lambda home: os.kill(os.getpid(), signal.SIGINT)\n"
         "import sys; sys.argv = ['lictl', 'status']\n"
         "from lictl.cli import main; main()\n"
