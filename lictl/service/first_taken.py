@@ -24,8 +24,14 @@ class FirstTaken:
         self._rooms = rooms
         self._nothing: dict[str, int] = {}
 
-    def look(self, registry: Registry) -> None:
-        """At every armed order that has taken nothing so far."""
+    def look(self, registry: Registry, trusted: bool = True) -> None:
+        """At every armed order that has taken nothing so far.
+
+        Args:
+            registry: of the orders.
+            trusted: False while the clock may be wrong: the start of the window then stands for the first
+                interception, as a clock that is ahead would make the term longer than the law does.
+        """
         known = set()
         for order in registry.orders():
             if order.phase is not Phase.ARMED or order.warrant.first_taken_ns is not None:
@@ -37,6 +43,7 @@ class FirstTaken:
             if counts.matched == 0 and not any(stream.spool.totals.records for stream in order.streams):
                 self._nothing[order.id] = before
                 continue
-            first = max(order.warrant.starts_ns, self._nothing.get(order.id, armed))
+            starts = order.warrant.starts_ns
+            first = max(starts, self._nothing.get(order.id, armed)) if trusted else starts
             registry.renew(self._rooms.store.took(order.id, min(first, now_ns())))
         self._nothing = {name: moment for name, moment in self._nothing.items() if name in known}

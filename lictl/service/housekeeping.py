@@ -107,13 +107,16 @@ class Housekeeping:
             _log.error("step failed", step=step.__name__, error=type(error).__name__, **log.place(error))
 
     def _expire(self) -> None:
-        self._registry.expire(self._steps.trusted(self._clock.read().synchronised))
+        self._registry.expire(self._trusted())
 
     def _expire_drafts(self) -> None:
-        self._registry.expire_drafts(self._steps.trusted(self._clock.read().synchronised))
+        self._registry.expire_drafts(self._trusted())
+
+    def _trusted(self) -> bool:
+        return self._steps.trusted(self._clock.read().synchronised)
 
     def _first(self) -> None:
-        self._firsts.look(self._registry)
+        self._firsts.look(self._registry, self._trusted())
 
     def _settle(self) -> None:
         phases = (Phase.ARMED, Phase.SUSPENDED)
