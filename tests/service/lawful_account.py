@@ -128,8 +128,9 @@ class Account(RuleBasedStateMachine):
 
     def refused(self, uid: int, op: str, **args: Any) -> None:
         """Nobody may do this, and nothing changes."""
-        with pytest.raises(LictlError):
+        with pytest.raises(LictlError) as refusal:
             self.ask(uid, op, **args)
+        assert "defect" not in refusal.value.what, refusal.value.what
         self.done[f"{op} refused"] += 1
 
     def resolve(self) -> None:

@@ -61,17 +61,21 @@ class LawfulMachine(Account):
 
     # ---- rules: towards force
 
-    @initialize()
-    def begin(self) -> None:
-        """Two orders are in force, one is not yet; no order becomes an emergency that no such law stands behind."""
+    @initialize(longer=st.booleans())
+    def begin(self, longer: bool) -> None:
+        """Two orders are in force, one with a further instrument, one is not yet; no emergency without its law."""
         assert self.machine.start() is None, self.machine.tail()
-        _, text = self._written(-60, HOUR_S, emergency=False)
-        self.refused(OPERATOR_UID, "warrant.emergency", text=text, name="x")
         for starts_s, lasts_s in ((-60, 2 * HOUR_S), (-HOUR_S, 30 * HOUR_S), (20 * 60, 2 * HOUR_S)):
             self.add(starts_s, lasts_s, OPERATOR_UID)
         for order in self.orders.values():
             self.ask(APPROVER_UID, "warrant.approve", name=order.liid)
             order.states = frozenset({"approved"})
+        _, text = self._written(-60, HOUR_S, emergency=False)
+        self.refused(OPERATOR_UID, "warrant.emergency", text=text, name="x")
+        changed = self.orders["L2"]
+        assert self._further(changed, longer)
+        self.ask(BOTH_UID, "warrant.submit", name=changed.liid)
+        self._by_another(changed)
 
     @precondition(lambda self: self.alive and len(self.orders) < MOST)
     @rule(
