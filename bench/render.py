@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Renders pytest-benchmark's JSON as a page: ``python bench/render.py .build/bench.json docs/benchmarks.md``."""
+"""Renders pytest-benchmark's JSON as a page: ``python bench/render.py .build/bench.json docs/benchmarks.md``.
+
+A run of some benchmarks only replaces their sections; each of those says when, and under which load, it was measured.
+"""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -96,14 +100,50 @@ def _audit(rows: list[Row]) -> list[str]:
     return _table(["what", "case", "figure"], cells)
 
 
+def _commands(rows: list[Row]) -> list[str]:
+    cells: list[list[object]] = []
+    for row in rows:
+        e = row["extra_info"]
+        if "place" not in e:
+            continue
+        then = "command has answered" if row["group"] == "revoke" else "it is at the agency"
+        for what, q in ((e["what"], e), (then, e["answer"])):
+            times = [q[name] for name in ("median_ms", "p90_ms", "p99_ms", "max_ms")]
+            cells.append([row["group"], e["place"], what, *times, e["rounds"]])
+    head = ["command", "home in", "until", "median, ms", "p90, ms", "p99, ms", "most, ms", "rounds"]
+    return _table(head, cells) if cells else []
+
+
+def _orders(rows: list[Row]) -> list[str]:
+    cells: list[list[object]] = []
+    for row in rows:
+        e = row["extra_info"]
+        if "place" in e:
+            continue
+        cells.append([e["what"], f"{e['seconds']:.2f} s"])
+        if "submit_s" in e:
+            cells.append([f"{e['what']}: adding and submitting before", f"{e['submit_s']:.2f} s"])
+        if "start_s" in e:
+            cells.append([f"{e['what']}: start of the daemon with it, until it answers", f"{e['start_s']:.2f} s"])
+    return _table(["what", "figure"], cells) if cells else []
+
+
+def _warrants(rows: list[Row]) -> list[str]:
+    return _commands(rows) + _orders(rows)
+
+
 SECTIONS = [
     ("test_cost", "Cost of a packet in the capture program", _cost),
     ("test_wire", "Highest rate without loss", _rates),
     ("test_drain", "Native drain and data path", _drain),
     ("test_wire_to_agency", "Latency", _latency),
     ("test_add_to", "From `warrant approve` to the first packet", _arming),
+    ("test_warrants", "Warrants", _warrants),
     ("test_audit", "Audit chain", _audit),
 ]
+LAST = "Every trial"
+BUSY = 1.0
+"""A load above this before a run means that others worked beside it."""
 
 INTRODUCTION = """# Benchmarks
 
@@ -126,6 +166,10 @@ METHOD = {
     "Audit chain": "Entries as acts of operators leave them, some 440 bytes each. Verification: every link, every "
     "file's last signature. Appending: one thread, and eight that share groups; each entry signed and synced.",
     "From `warrant approve` to the first packet": "Traffic runs; the clock starts before the command.",
+    "Warrants": "A real daemon; packets are runs of its pinned program (`BPF_PROG_TEST_RUN`) on loopback, without a "
+    "pause, from a process of their own. The clock starts before the command is sent to the control socket. The last "
+    "packet taken after a revocation is the last one that the kernel counted. Home in memory, or on this machine's "
+    "disk, where each act waits for the audit chain to be on it.",
 }
 
 
@@ -138,30 +182,57 @@ def _section_of(row: Row) -> str:
     return str(Path(path.split("::")[0]).stem)
 
 
-def render(report: dict[str, Any]) -> str:
-    """The page."""
-    machine = report["machine_info"].get("lictl", {})
-    lines = [
-        INTRODUCTION,
-        f"Machine: {machine.get('cpu')}, {machine.get('cores')} cores, {machine.get('memory_gib')} GiB; "
-        f"kernel {machine.get('kernel')}; {report['datetime'][:10]}; load before the run {machine.get('load_before')}.",
-        "",
-    ]
-    raw: list[str] = []
+def sections(report: dict[str, Any]) -> dict[str, str]:
+    """Text of each section that was measured, by its title."""
+    found: dict[str, str] = {}
     for key, title, table in SECTIONS:
         rows = [row for row in report["benchmarks"] if _section_of(row) == key]
         if not rows:
             continue
-        lines += [f"## {title}", "", METHOD[title], "", *table(rows)]
+        found[title] = "\n".join([f"## {title}", "", METHOD[title], "", *table(rows)])
         if key == "test_wire":
-            raw = ["## Every trial", "", *_trials(rows)]
-    return "\n".join([*lines, *raw]).rstrip() + "\n"
+            found[LAST] = "\n".join([f"## {LAST}", "", *_trials(rows)])
+    return found
+
+
+def _measured(report: dict[str, Any]) -> str:
+    load = report["machine_info"].get("lictl", {}).get("load_before")
+    busy = load is not None and load > BUSY
+    note = " **Measured under load: others worked on the same cores, read it as an upper bound.**" if busy else ""
+    return f"{report['datetime'][:10]}; load before the run {load:.1f}.{note}"
+
+
+def render(report: dict[str, Any], before: str = "") -> str:
+    """The page.
+
+    Args:
+        report: of pytest-benchmark.
+        before: the page as it is; its sections stay where the report has not measured them.
+    """
+    machine = report["machine_info"].get("lictl", {})
+    found = sections(report)
+    titles = [title for _, title, _ in SECTIONS] + [LAST]
+    head, *old = re.split(r"(?m)^(?=## )", before)
+    kept = {text.split("\n", 1)[0].removeprefix("## "): text.rstrip() + "\n" for text in old}
+    kept = {title: text for title, text in kept.items() if title in titles}
+    if set(kept) <= set(found):
+        head = (
+            f"{INTRODUCTION}\nMachine: {machine.get('cpu')}, {machine.get('cores')} cores, "
+            f"{machine.get('memory_gib')} GiB; kernel {machine.get('kernel')}; {_measured(report)}\n"
+        )
+    else:
+        for title, text in found.items():
+            name, rest = text.split("\n\n", 1)
+            found[title] = f"{name}\n\nMeasured apart from the rest: {_measured(report)}\n\n{rest}"
+    page = [head.rstrip() + "\n", *((kept | found)[title] for title in titles if title in kept | found)]
+    return "\n".join(page).rstrip() + "\n"
 
 
 def main() -> None:
     """Command line: source, target."""
     source, target = map(Path, sys.argv[1:3])
-    target.write_text(render(json.loads(source.read_text())))
+    before = target.read_text() if target.exists() else ""
+    target.write_text(render(json.loads(source.read_text()), before))
 
 
 if __name__ == "__main__":
