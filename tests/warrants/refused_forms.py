@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-# ruff: noqa: E501 - sentences stay whole, so that they can be searched for
 """Warrant files that are written wrongly."""
 
 from __future__ import annotations
