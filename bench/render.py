@@ -120,7 +120,8 @@ def _orders(rows: list[Row]) -> list[str]:
         e = row["extra_info"]
         if "place" in e:
             continue
-        cells.append([e["what"], f"{e['seconds']:.2f} s"])
+        figure = e["seconds"]
+        cells.append([e["what"], f"{figure:.2f} s" if figure >= 1 else f"{figure * 1e3:.1f} ms"])
         if "submit_s" in e:
             cells.append([f"{e['what']}: adding and submitting before", f"{e['submit_s']:.2f} s"])
         if "start_s" in e:

@@ -178,11 +178,12 @@ def test_open_a_long_past(benchmark: Any, memory: Path) -> None:
     benchmark.group = "store"
     with LoopbackSite(memory) as site:
         order = site.submitted("PAST")
-        site.approve(order)
-        site.team.revoke(order)
-        limit = time.monotonic() + 120
-        while site.client.call("status")["warrants"] and time.monotonic() < limit:
-            time.sleep(0.1)
+        with Agency(AGENCY_PORT):
+            site.approve(order)
+            site.team.revoke(order)
+            limit = time.monotonic() + 120
+            while site.client.call("status")["warrants"] and time.monotonic() < limit:
+                time.sleep(0.1)
         site.team.operator("warrant.close", name=order)
         site.end()
         store = Store.of(site.home)
