@@ -19,6 +19,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lictl import faults, log
@@ -235,25 +236,17 @@ class Registry:
             if not trusted:
                 return
             if any(o.phase in phases and now >= o.warrant.ends_ns for o in self._orders.values()):
-                self._over(
-                    [
-                        (self._orders.get(w.id), w)
-                        for w in expire_in_store(self._rooms.record, self._rooms.store, now)
-                        if w.generation
-                    ]
-                )
+                self._expire(now)
 
     def expire_drafts(self, trusted: bool = True) -> None:
         """Ends what waits for approval and would begin too late; called now and then."""
         if trusted:
             with self._lock:
-                self._over(
-                    [
-                        (self._orders.get(w.id), w)
-                        for w in expire_in_store(self._rooms.record, self._rooms.store, now_ns())
-                        if w.generation
-                    ]
-                )
+                self._expire(now_ns())
+
+    def _expire(self, now: int) -> None:
+        ended = expire_in_store(self._rooms.record, self._rooms.store, now)
+        self._over([(self._orders.get(w.id), w) for w in ended if w.generation])
 
     def _arm_due(self, now: int) -> None:
         """Arms what waited, all of it in one change of the tables: many windows begin at the same moment."""
@@ -387,9 +380,11 @@ class Registry:
         return self._lock
 
     def tables(self) -> Tables:
-        """What the kernel should hold now."""
+        """What the kernel should hold now: nothing is armed whose stop was asked for, even if that was not kept."""
         with self._lock:
-            return self._kernel.wanted
+            wanted = self._kernel.wanted
+            off = {order.warrant.slot for order in self._orders.values() if order.id in self._halted}
+            return replace(wanted, slots={slot: held for slot, held in wanted.slots.items() if slot not in off})
 
     # ---- the end of the daemon
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sqlite3
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -404,4 +405,24 @@ def test_an_order_that_was_revoked_before_its_window_began_keeps_no_daemon_from_
             machine.ask(OPERATOR_UID, "warrant.revoke", name="L1")
         assert machine.start() is None, machine.tail()
         assert not machine.kernel.slots
+        assert machine.rows()["L1"]["state"] == "revoked"
+
+
+def test_an_order_whose_stop_could_not_be_kept_stays_out_of_the_kernel(tmp_path: Path) -> None:
+    """The store cannot be written while it is revoked: reconciling must not arm what a person was told is stopped."""
+    with make(tmp_path) as machine:
+        assert machine.start() is None, machine.tail()
+        now = machine.now_ns
+        text = text_of("L1", ["203.0.113.1"], now - NS, now + HOUR_S * NS, now - 2 * NS)
+        machine.ask(OPERATOR_UID, "warrant.add", text=text, name="x", submit=True)
+        assert machine.ask(APPROVER_UID, "warrant.approve", name="L1")["armed"]
+        with contextlib.closing(sqlite3.connect(machine.home.database, isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            with pytest.raises(LictlError):
+                machine.ask(OPERATOR_UID, "warrant.revoke", name="L1")
+        assert machine.rows()["L1"]["state"] == "active"
+        found = machine.ask(OPERATOR_UID, "audit.reconcile")
+        assert found["differences"] == []
+        assert not machine.kernel.slots
+        machine.ask(OPERATOR_UID, "warrant.revoke", name="L1")
         assert machine.rows()["L1"]["state"] == "revoked"
