@@ -49,6 +49,7 @@ class BlockKind(enum.IntEnum):
     DATA = 2
     GAP = 3
     END = 4
+    EVENT = 5
 
 
 _KINDS = frozenset(int(kind) for kind in BlockKind)

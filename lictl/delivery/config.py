@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+TransportKind = Literal["lictl", "tcp", "udp", "files"]
 
 
 class AgencyLike(Protocol):
@@ -36,6 +38,9 @@ class StreamConfig:
         operator: who delivers.
         element: which network element.
         key: of the spool's seal, 32 bytes; empty for a spool that is not sealed. In no log: it has no repr.
+        country: ISO 3166-1 alpha-2, of the operator.
+        framing: how payloads fall apart into datagrams: `lictl.handover.base.Framing`.
+        options: the agency's, for the format.
     """
 
     name: str
@@ -46,6 +51,43 @@ class StreamConfig:
     operator: str = ""
     element: str = ""
     key: bytes = field(default=b"", repr=False)
+    country: str = ""
+    framing: str = "stream"
+    options: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Transport:
+    """How an agency is reached.
+
+    Attributes:
+        kind: "lictl": the acknowledged protocol of docs/formats/delivery-protocol.md; "tcp": the format's own bytes on
+            a connection; "udp": one PDU a datagram; "files": rotating files that the agency fetches.
+        events_host: where events (HI2, CmII) go; "": the same connection as everything else.
+        events_port: likewise; 0: none.
+        tls: in TLS ("lictl" and "tcp").
+        tls_min: "1.3", or "1.2" for an agency that cannot do better.
+        ca: PEM of the authorities that may have signed the agency's certificate; no others count.
+        certificate: PEM chain that is shown to the agency; "": none.
+        key: PEM of its private key. In no log: it has no repr.
+        keepalive_s: idle seconds before a keep-alive; 0: as the format says.
+        response_s: seconds in which its answer has to come; 0: as the format says.
+        bytes_per_s: most octets a second; 0: no ceiling.
+        files: for "files": rotation and folder; empty otherwise.
+    """
+
+    kind: TransportKind = "lictl"
+    events_host: str = ""
+    events_port: int = 0
+    tls: bool = False
+    tls_min: str = "1.3"
+    ca: str = ""
+    certificate: str = ""
+    key: str = field(default="", repr=False)
+    keepalive_s: float = 0.0
+    response_s: float = 0.0
+    bytes_per_s: int = 0
+    files: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +128,7 @@ class WorkerConfig:
         gid: group to become.
         streams: by number; the number is what a wake-up names.
         options: see WorkerOptions.
+        transport: see Transport.
     """
 
     agency: str
@@ -96,6 +139,7 @@ class WorkerConfig:
     gid: int | None = None
     streams: dict[int, StreamConfig] = field(default_factory=dict)
     options: WorkerOptions = field(default_factory=WorkerOptions)
+    transport: Transport = field(default_factory=Transport)
 
     def to_plain(self) -> dict[str, Any]:
         """A dict that msgpack can carry."""
@@ -105,7 +149,14 @@ class WorkerConfig:
     def from_plain(cls, plain: dict[str, Any]) -> WorkerConfig:
         """The reverse of `to_plain`."""
         streams = {int(number): StreamConfig(**stream) for number, stream in plain["streams"].items()}
-        return cls(**{**plain, "streams": streams, "options": WorkerOptions(**plain["options"])})
+        return cls(
+            **{
+                **plain,
+                "streams": streams,
+                "options": WorkerOptions(**plain["options"]),
+                "transport": Transport(**plain["transport"]),
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)

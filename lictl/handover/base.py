@@ -18,10 +18,15 @@ from lictl.probe.abi import REC_HEADER, REC_PACKET
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from lictl.keys.agency import AgencyKeys
     from lictl.probe.batch import Batch, Selection
 
 Mode = Literal["headers", "content"]
 GapReason = Literal["ring", "matches", "frame", "quota", "disk", "restart", "fault"]
+EventKind = Literal["begin", "resume", "continue", "change", "suspend", "end"]
+Framing = Literal["stream", "ber", "length"]
+MAX_STATE = 2048
+"""Bytes of an encoder's state: it lies beside each block of the spool."""
 
 # Visible ASCII without the backslash: stands unescaped in every format. ETSI TS 102 232-1 allows 25 octets.
 _LIID = re.compile(r"[!-\[\]-~]{1,255}")
@@ -41,6 +46,8 @@ class StreamInfo:
         agency: name of the agency.
         interfaces: gives the name of an interface index; may raise LookupError or OSError for one that is gone.
         options: of the format, each checked by the encoder.
+        uuid: of the order, random; the XID of TS 103 221.
+        keys: the agency's, for signatures and for sealed payloads; None: formats that need one refuse.
     """
 
     liid: str
@@ -52,6 +59,8 @@ class StreamInfo:
     agency: str
     interfaces: Callable[[int], str]
     options: Mapping[str, str] = field(default_factory=dict)
+    uuid: str = ""
+    keys: AgencyKeys | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Raises UsageError for an LIID that a format could not carry."""
@@ -116,14 +125,60 @@ class Gap:
         return self.first_sequence + self.lost - 1
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened to the interception itself: what HI2 and CmII tell beside the packets. It never holds content.
+
+    Attributes:
+        kind: "begin": in force for the first time; "suspend" and "resume"; "continue": lictl was restarted; "change":
+            its targets or its window are others; "end": over, for whatever reason.
+        ns: UTC ns of the event.
+        addresses: of the target, as far as the order names them now: IP addresses and prefixes as text.
+        starts_ns: of the window, UTC ns.
+        ends_ns: likewise, first instant outside.
+        records: packets delivered until then.
+        lost: packets lost until then.
+    """
+
+    kind: EventKind
+    ns: int
+    addresses: tuple[str, ...] = field(default=(), repr=False)
+    starts_ns: int = 0
+    ends_ns: int = 0
+    records: int = 0
+    lost: int = 0
+
+
 class Encoder(ABC):
-    """One stream's encoder. Called once a batch; it never loops over packets in Python."""
+    """One stream's encoder. Called once a batch; it never loops over packets in Python.
+
+    An encoder may count things of its own (sequence numbers of IRI, digests that wait for a signature). That state is
+    stored with each block it belongs to: `state` gives it, `resume` takes back what the spool's newest block holds.
+    """
 
     name: ClassVar[str]
     suffix: ClassVar[str]
     mode: ClassVar[Mode]
     kind: ClassVar[int]
     """LI_REC_*: the only kind of record that it takes."""
+    framing: ClassVar[Framing] = "stream"
+    """How a payload falls apart into datagrams: "stream" not at all; "ber" into elements (X.690, definite lengths);
+    "length" into parts behind a big-endian u32 of their length, which itself is not sent."""
+
+    def resume(self, state: bytes) -> None:  # noqa: B027  most encoders have no state
+        """Continues from the state beside the newest block; b"": a new stream. Comes before each `opening`."""
+
+    def state(self) -> bytes:
+        """What `resume` needs behind the bytes that were given last, at most MAX_STATE."""
+        return b""
+
+    def event(self, event: Event) -> bytes:
+        """What the format tells the agency of an event; b"" where it has nothing to say. `opening` comes first."""
+        return b""
+
+    def due(self, now_ns: int) -> bytes:
+        """What time alone demands (a signature over digests); b"" nearly always. Asked about once a second."""
+        return b""
 
     @abstractmethod
     def opening(self) -> bytes:

@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 from lictl.errors import RefusedError, UsageError
 from lictl.handover.msgpack import MsgpackContent, MsgpackHeaders
 from lictl.handover.pcapng import PcapngContent, PcapngHeaders
+from lictl.handover.pdu import Silent
 from lictl.handover.text import TextContent, TextHeaders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lictl.delivery.config import StreamConfig
     from lictl.handover.base import ContentEncoder, HeadersEncoder, Mode, StreamInfo
+    from lictl.handover.pdu import Dialect, PduFormat
 
 CONTENT: dict[str, Callable[[StreamInfo], ContentEncoder]] = {
     "pcapng": PcapngContent,
@@ -25,6 +28,15 @@ HEADERS: dict[str, Callable[[StreamInfo], HeadersEncoder]] = {
     "text": TextHeaders,
     "msgpack": MsgpackHeaders,
 }
+PDU_FORMATS: dict[str, PduFormat] = {}
+"""Formats that are a sequence of PDUs: what reads them."""
+DIALECTS: dict[str, Callable[[StreamConfig], Dialect]] = {}
+"""Formats with a protocol of their own on a connection; of all others `Silent` serves."""
+
+
+def dialect(stream: StreamConfig) -> Dialect:
+    """What a connection of the stream's format needs beside its PDUs."""
+    return DIALECTS.get(stream.format, Silent)(stream)
 
 
 def formats(mode: Mode) -> tuple[str, ...]:

@@ -100,6 +100,12 @@ class Mediator:
         """
         return max((_trail(stream, matched, now_ns, reason) for stream in self._streams.get(claim, ())), default=0)
 
+    def tick(self, now_ns: int) -> None:
+        """Lets every stream write what time alone demands; about once a second."""
+        for streams in self._streams.values():
+            for stream in streams:
+                stream.tick(now_ns)
+
     def write_pending(self) -> int:
         """Writes openings and gaps that full spools held up, where there is room now; returns how many still wait."""
         return sum(

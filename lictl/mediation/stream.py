@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import struct
 import time
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,7 +19,7 @@ from lictl.times import now_ns
 
 if TYPE_CHECKING:
     from lictl.delivery.crc import Buffer
-    from lictl.handover.base import ContentEncoder, Encoded, GapReason, HeadersEncoder
+    from lictl.handover.base import ContentEncoder, Encoded, Event, GapReason, HeadersEncoder
 
 U16 = np.ndarray[Any, np.dtype[np.uint16]]
 U64 = np.ndarray[Any, np.dtype[np.uint64]]
@@ -26,6 +27,8 @@ U64 = np.ndarray[Any, np.dtype[np.uint64]]
 # What a spool that was full is given to recover before it is tried again: each try writes an opening and a gap.
 RETRY_S = 0.1
 _OWNER = struct.Struct("<IQ")
+MAX_EVENTS = 1024
+"""Events that wait for room in a spool; of more, the oldest are dropped: the newest tell how things stand."""
 
 
 class SpoolLike(Protocol):
@@ -110,6 +113,7 @@ class Stream:
         self.failing: GapReason = "quota"
         self._spool = spool
         self._owner = _OWNER.pack(claim, incarnation)
+        self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
         self._opened = False
         self._retry_at = 0.0
         self._last_ns = 0
@@ -117,7 +121,7 @@ class Stream:
 
     def _recover(self, spool: SpoolLike) -> Position:
         stored = spool.position
-        owner, rest = stored[: _OWNER.size], stored[_OWNER.size :]
+        owner, rest, _ = _parts(stored)
         position = Position.from_bytes(rest) if owner == self._owner else Position()
         # Behind what the spool holds: it may have skipped numbers that the agency might know.
         position.next_sequence = spool.next_sequence - 1
@@ -129,27 +133,27 @@ class Stream:
 
     def stored_position(self) -> bytes:
         """Where the stream stands now, as the spool keeps it beside a block."""
-        return self._owner + self.position.to_bytes()
+        return self._owner + self.position.to_bytes() + self.encoder.state()
 
     def stored_behind(self, cpus: U16, slot_seqs: U64, sequence: int) -> bytes:
         """The same behind some records that follow on the newest block: their CPUs, slot_seqs and last number."""
-        stored = self._spool.position
-        same = stored[: _OWNER.size] == self._owner
-        position = Position.from_bytes(stored[_OWNER.size :]) if same else Position()
+        owner, rest, _ = _parts(self._spool.position)
+        position = Position.from_bytes(rest) if owner == self._owner else Position()
         np.maximum.at(position.last_slot_seq, cpus, slot_seqs)
         position.next_sequence = sequence
-        return self._owner + position.to_bytes()
+        return self._owner + position.to_bytes() + self.encoder.state()
 
     @property
     def writable(self) -> bool:
-        """Opening and pending gap stand in the spool, or could be written just now."""
-        if self._opened and self.pending is None:
+        """Opening, pending gap and events stand in the spool, or could be written just now."""
+        if self._opened and self.pending is None and not self._events:
             return True
         if time.monotonic() < self._retry_at:
             return False
         try:
             self._write_opening()
             self._write_pending()
+            self._write_events()
         except Exception as error:  # whatever it is, it is this stream's alone
             self._failed(error)
             return False
@@ -193,6 +197,21 @@ class Stream:
         self.lose(Gap(lost, first, reason, min(self._last_ns, to_ns) or to_ns, to_ns), 0, None)
         _ = self.writable
 
+    def event(self, event: Event) -> None:
+        """Tells the agency of it, at this place of the stream; one that there is no room for waits."""
+        self._events.append(event)
+        _ = self.writable
+
+    def tick(self, now_ns: int) -> None:
+        """Writes what time alone demands; called about once a second."""
+        if not (self._opened and self.writable):
+            return
+        try:
+            if due := self.encoder.due(now_ns):
+                self._mark(BlockKind.EVENT, due, self._stored_here())
+        except Exception as error:  # as in `writable`
+            self._failed(error)
+
     def end(self) -> None:
         """Writes what is pending and the END block.
 
@@ -201,7 +220,16 @@ class Stream:
         """
         self._write_opening()
         self._write_pending()
+        self._write_events()
         self._mark(BlockKind.END, b"", self.stored_position())
+
+    def _stored_here(self) -> bytes:
+        """The newest block's position with the encoder's present state: for blocks that move nothing else."""
+        owner, position, _ = _parts(self._spool.position)
+        state = self.encoder.state()
+        if not owner and state:  # the very first block of a stream
+            owner, position = self._owner, Position().to_bytes()
+        return owner + position + state
 
     def _failed(self, error: Exception) -> None:
         self.counts.errors += 1
@@ -213,8 +241,10 @@ class Stream:
 
     def _write_opening(self) -> None:
         if not self._opened:
+            self.encoder.resume(_parts(self._spool.position)[2])
+            opening = self.encoder.opening()
             # It moves nothing: a gap that follows is found again, as a jump, if this process dies in between.
-            self._mark(BlockKind.OPEN, self.encoder.opening(), self._spool.position)
+            self._mark(BlockKind.OPEN, opening, self._stored_here())
             self._opened = True
 
     def _write_pending(self) -> None:
@@ -229,6 +259,12 @@ class Stream:
             self.pending = None
         self.failure = ""
 
+    def _write_events(self) -> None:
+        while self._events:
+            if told := self.encoder.event(self._events[0]):
+                self._mark(BlockKind.EVENT, told, self._stored_here())
+            self._events.popleft()
+
     def _mark(self, kind: BlockKind, payload: bytes, position: bytes) -> None:
         """A block without records or losses; the spool gives it the stream's last number."""
         self._spool.append(
@@ -236,6 +272,12 @@ class Stream:
             position=position,
         )  # fmt: skip
         self.counts.bytes += len(payload)
+
+
+def _parts(stored: bytes) -> tuple[bytes, bytes, bytes]:
+    """Owner, position and encoder's state of a block's position."""
+    behind = _OWNER.size + Position.size(stored[_OWNER.size :])
+    return stored[: _OWNER.size], stored[_OWNER.size : behind], stored[behind:]
 
 
 def reason_of(error: Exception) -> GapReason:

@@ -155,6 +155,14 @@ class Position:
         pairs["slot_seq"] = self.last_slot_seq[cpus]
         return _POSITION_HEAD.pack(self.next_sequence, len(cpus)) + pairs.tobytes()
 
+    @staticmethod
+    def size(data: bytes) -> int:
+        """How many of the bytes, which begin with a position, belong to it; at most all of them."""
+        if len(data) < _POSITION_HEAD.size:
+            return len(data)
+        _, count = _POSITION_HEAD.unpack_from(data)
+        return min(_POSITION_HEAD.size + count * _POSITION_PAIR.itemsize, len(data))
+
     @classmethod
     def from_bytes(cls, data: bytes) -> Position:
         """The inverse of `to_bytes`; b"" is a new stream.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lictl import log
 from lictl.errors import LictlError
 from lictl.service.live import LEAD_NS, LiveOrder, LiveStream, Phase, accounts_folder, open_stream
+from lictl.service.telling import tell_at_once
 from lictl.warrants.states import LIVE, OVER
 
 if TYPE_CHECKING:
@@ -73,8 +74,11 @@ class Enlisting:
                 order.streams.append(open_stream(rooms, warrant, agency, delivery.format or agency.format,
                                                  self._incarnation))  # fmt: skip
             for stream in order.streams:
-                if not stream.ended:
-                    _ = stream.stream.writable  # the opening, and what a restart has to tell, before any packet
+                if stream.ended:
+                    continue
+                if phase is not Phase.ENDING:
+                    tell_at_once(order, stream, "continue" if stream.spool.last_block else "begin")
+                _ = stream.stream.writable  # the opening, and what a restart has to tell, before any packet
             if not self.was_armed_here(warrant):
                 for stream in order.streams:
                     stream.spool.sync()

@@ -14,7 +14,7 @@ from lictl.service.first_taken import FirstTaken
 from lictl.service.live import Phase
 from lictl.service.notify import notify
 from lictl.service.settling import settle, snapshot
-from lictl.times import format_rfc3339
+from lictl.times import format_rfc3339, now_ns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -130,8 +130,13 @@ class Housekeeping:
         self._rooms.datapath.call(lambda: settle(self._rooms, taken))
 
     def _pending(self) -> None:
-        self._rooms.datapath.call(self._rooms.mediator.write_pending)
+        self._rooms.datapath.call(self._write_due)
         self._rooms.workers.wake_all()
+
+    def _write_due(self) -> None:
+        """In the data path's thread."""
+        self._rooms.mediator.write_pending()
+        self._rooms.mediator.tick(now_ns())
 
     def _trim(self) -> None:
         for order in self._registry.orders():

@@ -58,6 +58,7 @@ class LiveStream:
         path: of the account file.
         config: what the delivery worker has to know.
         ended: its END block is written.
+        told_end: the agency is told that the order is over, or will be as soon as the spool has room.
         noted: what the account file tells now.
         reconciled: the account was compared with the kernel's counters since this daemon started.
     """
@@ -70,6 +71,7 @@ class LiveStream:
     path: Path
     config: StreamConfig
     ended: bool = False
+    told_end: bool = False
     noted: accounts.Saved | None = None
     reconciled: bool = False
 
@@ -189,6 +191,7 @@ def _opened(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, incarn
         agency=agency.name,
         interfaces=rooms.interface_name,
         options=agency.options,
+        uuid=warrant.uuid,
     )
     made = encoder(format_, info)
     name = stream_name(warrant, format_)
@@ -205,7 +208,8 @@ def _opened(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, incarn
     except BaseException:
         spool.close()
         raise
-    config = StreamConfig(name, warrant.liid, made.name, made.suffix, made.mode, site.operator, site.element, key)
+    config = StreamConfig(name, warrant.liid, made.name, made.suffix, made.mode, site.operator, site.element, key,
+                          site.country, made.framing, agency.options)  # fmt: skip
     return LiveStream(name, agency, spool, stream, saved, path, config, ended=saved.ended)
 
 

@@ -35,6 +35,7 @@ from lictl.service.parallel import in_parallel
 from lictl.service.record import facts
 from lictl.service.room import check_room
 from lictl.service.takeup import TakeUp
+from lictl.service.telling import tell
 from lictl.times import now_ns
 from lictl.warrants.records import to_armed
 from lictl.warrants.states import LIVE, OVER
@@ -132,18 +133,22 @@ class Registry:
             ARMED, or WAITING where its window has not begun or the kernel does not take it yet (an alarm says so).
         """
         with self._lock:
-            order = self._orders.get(warrant.id)
+            order, resumed = self._orders.get(warrant.id), False
             if order is None:
                 order = self._orders[warrant.id] = self._entry.order(warrant, Phase.WAITING)
             elif order.phase is Phase.SUSPENDED:
                 if order.streams:  # what was taken before the suspension is judged by the window of then
                     self._rooms.datapath.call(lambda: self._rooms.datapath.drain_past(time.monotonic_ns()))
                 order.phase = Phase.WAITING
+                resumed = True
             self._renew(order, warrant)
             if order.phase is Phase.WAITING:
                 order.since = -RETRY_S
                 self._arm_due(now_ns())
-            return self._orders[warrant.id].phase  # opening its streams made another entry of it
+            order = self._orders[warrant.id]  # opening its streams made another entry of it
+            if resumed and order.phase is Phase.ARMED:
+                tell(self._rooms, order, "resume")
+            return order.phase
 
     def renew(self, warrant: Warrant) -> None:
         """Takes up a window that became shorter."""
@@ -159,7 +164,7 @@ class Registry:
         order.starts_ns, order.ends_ns = warrant.starts_ns, warrant.ends_ns
         if order.phase is Phase.ARMED and to_armed(before) != to_armed(warrant):
             self._write_armed()
-            _log.info("order changed", order=order.id)
+            tell(self._rooms, order, "change")
 
     def check(self, file: WarrantFile, instead: Warrant | None = None) -> None:
         """Refuses an order that the kernel's tables have no room for. Raises TargetLimitError."""
@@ -196,8 +201,8 @@ class Registry:
                 armed = order.phase is Phase.ARMED
                 order.warrant, order.phase, order.since = warrant, Phase.SUSPENDED, time.monotonic()
                 if armed:
-                    _log.info("order suspended", order=order.id)
                     self._write_armed()
+                    tell(self._rooms, order, "suspend")
 
     def _over(self, over: Sequence[tuple[LiveOrder | None, Warrant]]) -> None:
         """Ends orders in whatever phase they are."""

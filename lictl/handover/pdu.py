@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the formats made of protocol data units (PDUs) offer to links, receivers and `lictl decode`.
+
+A format of this kind is a `PduFormat`: it finds the first PDU in a buffer and reads one. Reading is liberal (any valid
+BER length is taken) and bounded: an answer comes for any bytes at all, or a `DecodeError`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+
+from lictl.handover.decoded import DecodeError
+
+if TYPE_CHECKING:
+    from lictl.delivery.config import StreamConfig
+    from lictl.handover.decoded import Record
+
+MAX_PDU = 1 << 18
+"""Octets of the longest PDU that is taken; the longest frame is 65,600."""
+
+PduKind = Literal["cc", "iri", "integrity", "keepalive", "keepalive-response", "acknowledgement", "test", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One field of a PDU for people: a leaf has a value, an inner one has parts."""
+
+    name: str
+    value: str = ""
+    parts: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pdu:
+    """One PDU as read.
+
+    Attributes:
+        format: name of the format.
+        kind: "cc": content of communication; "iri": everything about it (header reports, events); else of the session.
+        raw: its octets.
+        message: the format's own name of the message, such as "IPCC" or "PDHR".
+        liid: LIID, case id or XID that it names, "" where it names none.
+        stream: with `liid` and `kind` the numbering that `sequence` belongs to (CIN, content identifier), "" for one.
+        sequence: its number as the format counts, None where it has none.
+        utc_ns: its time, None where it has none.
+        record: the packet or header report in it.
+        event: the event in it, such as "begin" or "sessionEnd"; "" for none.
+        tree: all fields.
+    """
+
+    format: str
+    kind: PduKind
+    raw: bytes
+    message: str
+    liid: str = ""
+    stream: str = ""
+    sequence: int | None = None
+    utc_ns: int | None = None
+    record: Record | None = None
+    event: str = ""
+    tree: tuple[Node, ...] = field(default=())
+
+
+class PduFormat(Protocol):
+    """A format that is a sequence of PDUs."""
+
+    name: ClassVar[str]
+
+    def length(self, data: memoryview) -> int:
+        """Octets of the first PDU in `data`; 0 where more octets are needed to tell.
+
+        Raises:
+            DecodeError: no PDU of this format can begin like this, or it would be longer than MAX_PDU.
+        """
+        ...
+
+    def decode(self, pdu: bytes) -> Pdu:
+        """Reads one whole PDU.
+
+        Raises:
+            DecodeError: it is none.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an agency said on a connection of ours.
+
+    Attributes:
+        alive: it answered a keep-alive.
+        acknowledged: it has confirmed so many of the PDUs that ask for it, since the connection began.
+    """
+
+    alive: bool = False
+    acknowledged: int | None = None
+
+
+class Dialect(Protocol):
+    """What a connection in a format's own protocol needs beside the PDUs of the spool. One object a connection."""
+
+    keepalive_s: float
+    """Idle seconds after which a keep-alive is due; 0: the format has none."""
+    response_s: float
+    """Seconds in which its answer has to come (TIME3 of TS 102 232-1); 0: no answer comes."""
+
+    def connected(self) -> bytes:
+        """What is sent first."""
+        ...
+
+    def keepalive(self) -> bytes:
+        """The next keep-alive."""
+        ...
+
+    def test(self) -> bytes:
+        """A test PDU, which delivers nothing; b"" where the format has none."""
+        ...
+
+    def received(self, data: bytes) -> list[Answer]:
+        """Takes what the agency sent, in pieces of any size; keeps at most one PDU.
+
+        Raises:
+            DecodeError: the agency speaks another protocol.
+        """
+        ...
+
+
+class Silent:
+    """The dialect of formats that hear nothing: whatever comes is dropped."""
+
+    keepalive_s = 0.0
+    response_s = 0.0
+
+    def __init__(self, stream: StreamConfig) -> None:
+        del stream
+
+    def connected(self) -> bytes:
+        """Nothing."""
+        return b""
+
+    def keepalive(self) -> bytes:
+        """Never asked for."""
+        return b""
+
+    def test(self) -> bytes:
+        """None."""
+        return b""
+
+    def received(self, data: bytes) -> list[Answer]:
+        """Nothing is expected."""
+        return []
+
+
+def split(format_: PduFormat, data: bytes) -> list[bytes]:
+    """The PDUs in `data`, which holds whole ones only.
+
+    Raises:
+        DecodeError: it does not.
+    """
+    view, found, at = memoryview(data), [], 0
+    while at < len(view):
+        size = format_.length(view[at:])
+        if not size or size > len(view) - at:
+            raise DecodeError("the last PDU is cut short")
+        found.append(bytes(view[at : at + size]))
+        at += size
+    return found
