@@ -161,7 +161,7 @@ class Position:
         if len(data) < _POSITION_HEAD.size:
             return len(data)
         _, count = _POSITION_HEAD.unpack_from(data)
-        return min(_POSITION_HEAD.size + count * _POSITION_PAIR.itemsize, len(data))
+        return int(min(_POSITION_HEAD.size + count * _POSITION_PAIR.itemsize, len(data)))
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Position:
