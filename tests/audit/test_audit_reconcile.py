@@ -205,7 +205,7 @@ class TestPrograms:
 
     def test_our_own_programs_are_known_by_number_and_tag(self, wired: Site) -> None:
         """What the kernel lists agrees with what the probe says of its attachment."""
-        (attachment,) = wired.probe.attachments()
+        (attachment,) = namespace.inside(wired.space, wired.probe.attachments)
         own = programs.program_of(wired.probe.program_fd(abi.PROG_INGRESS))
         assert (own.id, own.tag) == (attachment.program_id, attachment.tag)
         assert programs.map_id(wired.probe.map_fd(abi.MAP_SLOTS)) in own.maps
