@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import selectors
 import socket
@@ -18,8 +17,8 @@ from lictl.collection.committer import Committer
 from lictl.collection.peer import Peer, PeerError
 from lictl.collection.store import StreamFile, StreamStore
 from lictl.collection.verdict import Verdict, judge
-from lictl.delivery.limits import raise_file_limit
 from lictl.errors import MachineError, UnavailableError
+from lictl.portable import CLOSE_ON_EXEC, lock, raise_file_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -115,9 +114,9 @@ class Receiver:
     def _lock_folder(self, opened: contextlib.ExitStack) -> None:
         try:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            fd = os.open(self.folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fd = os.open(self.folder / LOCK_FILE, os.O_RDWR | os.O_CREAT | CLOSE_ON_EXEC, 0o600)
             opened.callback(os.close, fd)
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock(fd)
         except BlockingIOError:
             raise UnavailableError(f"Another receiver uses {self.folder}.", "Choose another folder.") from None
         except OSError as error:

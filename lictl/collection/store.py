@@ -17,6 +17,7 @@ from lictl.delivery.folder import Folder
 from lictl.delivery.slots import SlotFile
 from lictl.delivery.wire import Hello, ProtocolError
 from lictl.errors import IntegrityError
+from lictl.portable import pread, pwrite, sync_data
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,7 +96,7 @@ class StreamFile:
         done = 0
         try:
             while done < len(payload):
-                done += os.pwrite(self._fd, payload[done:], self.account.size + done)
+                done += pwrite(self._fd, payload[done:], self.account.size + done)
         except OSError:
             with contextlib.suppress(OSError):
                 os.ftruncate(self._fd, self.account.size)
@@ -109,7 +110,7 @@ class StreamFile:
         """Makes everything up to a snapshot survive a crash: first the data, then the state that counts them."""
         block, body = snapshot
         if durable:
-            os.fdatasync(self._fd)
+            sync_data(self._fd)
         self._state.write(body, sync=durable)
         self.durable = block
 
@@ -126,7 +127,7 @@ class StreamFile:
         """Digest of the file's first `size` bytes, hex."""
         digest = hashlib.sha256()
         left, offset = size, 0
-        while left > 0 and (data := os.pread(self._fd, min(left, 1 << 20), offset)):
+        while left > 0 and (data := pread(self._fd, min(left, 1 << 20), offset)):
             digest.update(data)
             left -= len(data)
             offset += len(data)

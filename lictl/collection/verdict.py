@@ -8,6 +8,7 @@ import os
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from lictl.portable import CLOSE_ON_EXEC, NO_FOLLOW
 from lictl.times import format_rfc3339, now_ns
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Verdict:
         """Writes ``verdict.json`` into a folder, whole or not at all."""
         path = folder / VERDICT_FILE
         fresh = folder / f".{VERDICT_FILE}.new"
-        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | CLOSE_ON_EXEC | NO_FOLLOW, 0o600)
         with os.fdopen(fd, "w", encoding="utf-8") as file:
             json.dump(self.to_plain(), file, indent=2)
             file.write("\n")

@@ -13,11 +13,15 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from lictl.portable import BINARY, CLOSE_ON_EXEC, NO_BLOCK, NO_FOLLOW
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 Owner = tuple[int, int]
-_SAFE = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_SAFE = NO_FOLLOW | NO_BLOCK | CLOSE_ON_EXEC | BINARY
+_BY_DESCRIPTOR = os.open in os.supports_dir_fd
+"""Not on Windows, where only agencies receive: there files are opened by their path."""
 
 
 class Folder:
@@ -35,13 +39,20 @@ class Folder:
     def __init__(self, path: Path, owner: Owner | None = None) -> None:
         self.path = path
         self._owner = owner
-        self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _SAFE) if _BY_DESCRIPTOR else -1
         if owner is not None:
             os.fchown(self.fd, *owner)
 
+    @property
+    def _at(self) -> int | None:
+        return self.fd if _BY_DESCRIPTOR else None
+
+    def _named(self, name: str) -> str:
+        return name if _BY_DESCRIPTOR else str(self.path / name)
+
     def open(self, name: str, flags: int) -> int:
         """Opens a plain file, mode 0600 if it is made; gives it to the owner where this process may make files."""
-        fd = os.open(name, flags | _SAFE, 0o600, dir_fd=self.fd)
+        fd = os.open(self._named(name), flags | _SAFE, 0o600, dir_fd=self._at)
         try:
             status = os.fstat(fd)
             if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
@@ -62,13 +73,13 @@ class Folder:
     def size(self, name: str) -> int:
         """Bytes of a file; -1 where there is none."""
         try:
-            return os.stat(name, dir_fd=self.fd, follow_symlinks=False).st_size
+            return os.stat(self._named(name), dir_fd=self._at, follow_symlinks=False).st_size
         except FileNotFoundError:
             return -1
 
     def names(self) -> list[str]:
         """Names of everything in the folder."""
-        return os.listdir(self.fd)  # noqa: PTH208  by descriptor
+        return os.listdir(self.fd if _BY_DESCRIPTOR else self.path)  # noqa: PTH208  by descriptor
 
     def truncate(self, name: str, size: int) -> None:
         """Cuts a file."""
@@ -80,18 +91,19 @@ class Folder:
 
     def rename(self, name: str, to: str) -> None:
         """Renames a file within the folder."""
-        os.rename(name, to, src_dir_fd=self.fd, dst_dir_fd=self.fd)
+        os.replace(self._named(name), self._named(to), src_dir_fd=self._at, dst_dir_fd=self._at)
 
     def unlink(self, name: str) -> None:
         """Removes a file; absent is not an error."""
         try:
-            os.unlink(name, dir_fd=self.fd)
+            os.unlink(self._named(name), dir_fd=self._at)
         except FileNotFoundError:
             return
 
     def sync(self) -> None:
         """Flushes the folder: names made and removed."""
-        os.fsync(self.fd)
+        if _BY_DESCRIPTOR:
+            os.fsync(self.fd)
 
     def close(self) -> None:
         """Closes it; may be called again."""

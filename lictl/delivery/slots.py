@@ -14,6 +14,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from lictl.delivery.crc import crc32c
+from lictl.portable import pread, pwrite, sync_data
 
 if TYPE_CHECKING:
     from lictl.delivery.folder import Folder
@@ -44,7 +45,7 @@ class SlotFile:
         self.read()
 
     def _slot(self, index: int) -> tuple[int, bytes] | None:
-        raw = os.pread(self.fd, self._slot_bytes, index * self._slot_bytes)
+        raw = pread(self.fd, self._slot_bytes, index * self._slot_bytes)
         if len(raw) < OVERHEAD:
             return None
         magic, crc, serial, length = _HEAD.unpack_from(raw)
@@ -81,10 +82,10 @@ class SlotFile:
         checked = struct.pack("<QI", self._serial, len(body)) + body
         raw = self._magic + struct.pack("<I", crc32c(checked)) + checked
         offset = self._serial % 2 * self._slot_bytes
-        if os.pwrite(self.fd, raw, offset) != len(raw):
+        if pwrite(self.fd, raw, offset) != len(raw):
             raise OSError(28, "short write")
         if sync:
-            os.fdatasync(self.fd)
+            sync_data(self.fd)
 
     def close(self) -> None:
         """Closes the file; may be called again."""

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Literal
 from lictl.delivery import marks as marks_module
 from lictl.delivery.blocks import FLAG_RESTART, MAX_PAYLOAD, MAX_POSITION, BlockKind, header_key
 from lictl.delivery.files import SpoolFiles
-from lictl.delivery.limits import raise_file_limit
 from lictl.delivery.marks import BLOCK_STEP, SEQUENCE_STEP, Marks
 from lictl.delivery.recovery import Recovered, recover
 from lictl.delivery.seal import BlockSeal, pack_block, position_of
@@ -23,6 +22,7 @@ from lictl.delivery.state import Appended, Restart, SpoolFull, Totals, Waiting
 from lictl.delivery.syncer import SYNCER
 from lictl.delivery.writer import SegmentWriter
 from lictl.errors import MachineError
+from lictl.portable import raise_file_limit
 from lictl.times import now_ns
 
 if TYPE_CHECKING:

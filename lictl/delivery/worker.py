@@ -22,12 +22,12 @@ from typing import Any
 import msgpack
 
 from lictl.delivery.config import LinkState, StreamConfig, WorkerConfig
-from lictl.delivery.limits import raise_file_limit
 from lictl.delivery.link import Link
 from lictl.delivery.lock import successor_waits, take_over
 from lictl.delivery.privilege import drop_privileges, hide_memory
 from lictl.delivery.resolve import Resolver
 from lictl.errors import LictlError
+from lictl.portable import raise_file_limit
 
 _TICK_S = 0.05
 _REPORT_S = 0.25

@@ -1,10 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Handover formats: `encoder(name, info)` gives one stream's encoder."""
+"""Handover formats: `encoder(name, info)` of `registry` gives one stream's encoder, `readers` and `decode` read.
 
-from lictl.handover.base import ContentEncoder, Encoded, Encoder, Event, Gap, HeadersEncoder, StreamInfo
-from lictl.handover.registry import content_encoder, encoder, formats, headers_encoder
-
-__all__ = [
-    "ContentEncoder", "Encoded", "Encoder", "Event", "Gap", "HeadersEncoder", "StreamInfo",
-    "content_encoder", "encoder", "formats", "headers_encoder",
-]  # fmt: skip
+What reads has to work without the native core, so nothing is imported here.
+"""

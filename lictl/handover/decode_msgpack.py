@@ -10,7 +10,16 @@ import msgpack
 
 from lictl.handover.decoded import CLOCKS, DIRECTIONS, FRAGMENTS, MAX_ITEM, DecodeError, Interface, Item, Loss, Opening
 from lictl.handover.decoded import Record as DecodedRecord
-from lictl.handover.msgpack import GAP, HEADER_ELEMENTS, HEADERS, INTERFACE, OPENING, PACKET, PACKET_ELEMENTS, VERSION
+from lictl.handover.msgpack_elements import (
+    GAP,
+    HEADER_ELEMENTS,
+    HEADERS,
+    INTERFACE,
+    OPENING,
+    PACKET,
+    PACKET_ELEMENTS,
+    VERSION,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,24 +11,24 @@ from typing import TYPE_CHECKING, Any
 import msgpack
 
 from lictl.handover.base import ContentEncoder, HeadersEncoder
+from lictl.handover.msgpack_elements import (
+    GAP,
+    GAP_ELEMENTS,
+    HEADER_ELEMENTS,
+    HEADERS,
+    INTERFACE,
+    INTERFACE_ELEMENTS,
+    OPENING,
+    PACKET,
+    PACKET_ELEMENTS,
+    VERSION,
+)
 from lictl.handover.native import NativeEncoder, check_options
 from lictl.probe.native import lib
 
 if TYPE_CHECKING:
     from lictl.handover.base import Gap, StreamInfo
     from lictl.probe.batch import Batch, Selection
-
-VERSION = 1
-OPENING, HEADERS, PACKET, GAP, INTERFACE = 0, 1, 2, 3, 4
-
-HEADER_ELEMENTS = (
-    "type", "sequence", "utc_ns", "lost_before", "interface", "direction", "clock", "ip_version", "protocol",
-    "source", "destination", "source_port", "destination_port", "ip_length", "tcp_flags", "icmp_type", "icmp_code",
-    "fragment",
-)  # fmt: skip
-PACKET_ELEMENTS = (*HEADER_ELEMENTS, "wire_length", "ip_offset", "frame")
-GAP_ELEMENTS = ("type", "lost", "first_sequence", "reason", "from_ns", "to_ns")
-INTERFACE_ELEMENTS = ("type", "interface", "name", "hook")
 
 
 class _Msgpack(NativeEncoder):

@@ -14,7 +14,7 @@ from lictl.handover.decoded import DecodeError
 
 if TYPE_CHECKING:
     from lictl.delivery.config import StreamConfig
-    from lictl.handover.decoded import Record
+    from lictl.handover.decoded import Loss, Record
 
 MAX_PDU = 1 << 18
 """Octets of the longest PDU that is taken; the longest frame is 65,600."""
@@ -32,6 +32,28 @@ class Node:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """What an integrity PDU vouches for (TS 102 232-1, clause 7.2).
+
+    Attributes:
+        numbers: `sequence` of each PDU that it covers, in the order in which they are hashed or signed over. They are
+            PDUs of the check's own `liid` and `stream`: of kind `of`, or integrity PDUs where this is a signature.
+        of: "cc" or "iri".
+        signature: a signature; else a digest.
+        algorithm: of hashlib ("sha256") for a digest; "ecdsa" or "eddsa" for a signature, "" where it is unknown.
+        hash: of hashlib, that the signature goes with ("" where it names none).
+        value: digest or signature.
+    """
+
+    numbers: tuple[int, ...]
+    of: Literal["cc", "iri"]
+    signature: bool
+    algorithm: str
+    value: bytes
+    hash: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Pdu:
     """One PDU as read.
 
@@ -46,6 +68,8 @@ class Pdu:
         utc_ns: its time, None where it has none.
         record: the packet or header report in it.
         event: the event in it, such as "begin" or "sessionEnd"; "" for none.
+        loss: the loss that it declares; `first_sequence` counts as `sequence` does.
+        check: of an integrity PDU.
         tree: all fields.
     """
 
@@ -59,6 +83,8 @@ class Pdu:
     utc_ns: int | None = None
     record: Record | None = None
     event: str = ""
+    loss: Loss | None = None
+    check: Check | None = None
     tree: tuple[Node, ...] = field(default=())
 
 

@@ -9,6 +9,7 @@ from lictl.errors import RefusedError, UsageError
 from lictl.handover.msgpack import MsgpackContent, MsgpackHeaders
 from lictl.handover.pcapng import PcapngContent, PcapngHeaders
 from lictl.handover.pdu import Silent
+from lictl.handover.readers import PDU_FORMATS
 from lictl.handover.text import TextContent, TextHeaders
 
 if TYPE_CHECKING:
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 
     from lictl.delivery.config import StreamConfig
     from lictl.handover.base import ContentEncoder, HeadersEncoder, Mode, StreamInfo
-    from lictl.handover.pdu import Dialect, PduFormat
+    from lictl.handover.pdu import Dialect
+
+__all__ = [
+    "CONTENT", "DIALECTS", "HEADERS", "PDU_FORMATS",
+    "content_encoder", "dialect", "encoder", "formats", "headers_encoder",
+]  # fmt: skip
 
 CONTENT: dict[str, Callable[[StreamInfo], ContentEncoder]] = {
     "pcapng": PcapngContent,
@@ -28,8 +34,6 @@ HEADERS: dict[str, Callable[[StreamInfo], HeadersEncoder]] = {
     "text": TextHeaders,
     "msgpack": MsgpackHeaders,
 }
-PDU_FORMATS: dict[str, PduFormat] = {}
-"""Formats that are a sequence of PDUs: what reads them."""
 DIALECTS: dict[str, Callable[[StreamConfig], Dialect]] = {}
 """Formats with a protocol of their own on a connection; of all others `Silent` serves."""
 

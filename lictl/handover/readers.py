@@ -1,0 +1,16 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What reads the formats that are made of PDUs, by name.
+
+The agency's side imports it on machines that have neither the native core nor Linux: nothing here or below may import
+an encoder, numpy or `lictl.probe`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lictl.handover.pdu import PduFormat
+
+PDU_FORMATS: dict[str, PduFormat] = {}
+"""Formats that are a sequence of PDUs: what reads them."""
