@@ -13,8 +13,7 @@ import pytest
 from bench.system import memory_folder
 from bench.wire import TARGET, frame_of
 from lictl.delivery.spool import Spool
-from lictl.handover.base import StreamInfo
-from lictl.handover.registry import encoder
+from lictl.handover import StreamInfo, encoder
 from lictl.mediation.mediator import Mediator
 from lictl.mediation.stream import Stream
 from lictl.probe import abi
