@@ -42,6 +42,9 @@ def serve(
     keep: Annotated[
         bool, typer.Option("--keep", help="On SIGTERM leave the capture attached; the next serve takes it over.")
     ] = False,
+    trust_clock: Annotated[
+        bool, typer.Option("--trust-clock", help="You have seen that the clock is right, whatever it said before.")
+    ] = False,
     pin_dir: Annotated[
         Path | None, typer.Option(help="Folder on a bpffs for the pinned maps. (default: run/bpf in the home)")
     ] = None,
@@ -73,5 +76,6 @@ def serve(
         keep=keep,
         pin_dir=pin_dir,
         quota_bytes=options.read_size(quota),
+        trust_clock=trust_clock,
     )
     daemon.Daemon(guard.open_home(now.home), chosen).run()

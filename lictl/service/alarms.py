@@ -23,6 +23,7 @@ FIXES = {
     "worker": "The delivery process ends again and again: see the log.",
     "clock": "Start a time service (chrony, systemd-timesyncd): records carry this clock's time.",
     "clock-step": "Find out what stepped it; tell the agency that times before and behind the step differ by it.",
+    "clock-doubt": "Put the clock right (a time service does); where it is right, restart with `serve --trust-clock`.",
     "interface": "The capture is no longer attached as it was: see `ip link`, then restart lictl.",
     "interface-anew": "See what removed it; tell the agencies that packets in between are missing.",
     "agency-gone": "An agency could not be served: see the log, then `lictl agency list`.",

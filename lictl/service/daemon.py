@@ -15,6 +15,7 @@ from lictl.audit.desk import AuditDesk
 from lictl.delivery.privilege import hide_memory
 from lictl.errors import LictlError
 from lictl.mediation.mediator import Mediator
+from lictl.people.actor import this_process
 from lictl.probe.batch import Batch
 from lictl.probe.clock import Clock
 from lictl.probe.probe import Probe
@@ -37,6 +38,7 @@ from lictl.service.reconciling import note_foreign, reconciler
 from lictl.service.registry import Registry
 from lictl.service.rooms import Rooms
 from lictl.service.steps import ClockSteps
+from lictl.service.trusted_time import TrustedTime
 from lictl.service.unresolved import resolve
 from lictl.service.workers import Workers, delivery_uid
 from lictl.times import now_ns
@@ -147,7 +149,10 @@ class Daemon:
             workers, self._alarms, self._options.quota_bytes, uid, ports.name,
         )  # fmt: skip
         may_arm = partial(site_lock.require, self._home, office.site.country)
-        self._registry = Registry(self._rooms, may_arm)
+        time_ = TrustedTime(office.store, office.record, self._alarms)
+        voucher = this_process(self._home) if self._options.trust_clock else None
+        time_.begin(self._clock.read().synchronised, voucher)
+        self._registry = Registry(self._rooms, time_, may_arm)
         effects = InForce(self._registry, may_arm, self._streams)
         resolve(self._home, office.record.chain, office.store, effects)
         stack.callback(self._close_spools)
@@ -159,7 +164,7 @@ class Daemon:
         stack.callback(self._empty)
         started = now_ns()
         reconciling = reconciler(self._rooms, self._registry, ports, office.keys.sealer)
-        keeping = Housekeeping(self._rooms, self._registry, ports, self._clock, self._steps, reconciling.due)
+        keeping = Housekeeping(self._rooms, self._registry, ports, self._clock, self._steps, time_, reconciling.due)
         self._steps.hurry = keeping.hurry
         keeping.start()
         stack.callback(keeping.stop)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from lictl.service.registry import Registry
     from lictl.service.rooms import Rooms
     from lictl.service.steps import ClockSteps
+    from lictl.service.trusted_time import TrustedTime
 
 TICK_S = 0.2
 SLOW_S = 1.0
@@ -51,6 +52,7 @@ class Housekeeping:
         ports: Ports,
         clock: Clock,
         steps: ClockSteps,
+        time_: TrustedTime,
         reconcile: Callable[[], object],
     ) -> None:
         self._rooms = rooms
@@ -58,6 +60,7 @@ class Housekeeping:
         self._ports = ports
         self._clock = clock
         self._steps = steps
+        self._time = time_
         self._turn = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
@@ -74,6 +77,7 @@ class Housekeeping:
 
     def stop(self) -> None:
         """Ends after the step in work."""
+        self._step(self._keep_time)
         self._stop.set()
         self._turn.set()
         self._thread.join(timeout=30)
@@ -95,6 +99,7 @@ class Housekeeping:
                     self._step(step)
             if time.monotonic() >= rare_at:
                 rare_at = time.monotonic() + RARE_S
+                self._step(self._keep_time)
                 self._step(self._expire_drafts)
                 self._step(self._reconcile)
 
@@ -113,18 +118,24 @@ class Housekeeping:
         self._registry.expire_drafts(self._trusted())
 
     def _trusted(self) -> bool:
-        return self._steps.trusted(self._clock.read().synchronised)
+        synchronised = self._clock.read().synchronised
+        start, since = self._time.trusted(synchronised), self._steps.trusted(synchronised)
+        return start and since
+
+    def _keep_time(self) -> None:
+        if self._trusted():
+            self._time.keep()
 
     def _first(self) -> None:
         self._firsts.look(self._registry, self._trusted())
 
     def _settle(self) -> None:
-        phases = (Phase.ARMED, Phase.SUSPENDED)
-        armed = [order for order in self._registry.orders() if order.phase in phases and order.streams]
-        if not armed:
+        phases = (Phase.ARMED, Phase.SUSPENDED, Phase.WAITING)
+        served = [order for order in self._registry.orders() if order.phase in phases and order.streams]
+        if not served:
             return
-        begin = self._next % len(armed)
-        turn = armed[begin : begin + AT_ONCE]
+        begin = self._next % len(served)
+        turn = served[begin : begin + AT_ONCE]
         self._next = begin + len(turn)
         taken = snapshot(self._rooms, turn)
         self._rooms.datapath.call(lambda: settle(self._rooms, taken))

@@ -42,6 +42,7 @@ class ServeOptions:
         quota_bytes: that one stream's spool may take on the disk.
         pin_dir: folder on a bpffs for pinned maps; None: run/bpf below the home.
         keep: on SIGTERM leave the capture attached for the next daemon to take over.
+        trust_clock: who starts it vouches for the clock.
     """
 
     ports: tuple[PortSpec, ...]
@@ -53,6 +54,7 @@ class ServeOptions:
     keep: bool = False
     pin_dir: Path | None = None
     quota_bytes: int = 10 << 30
+    trust_clock: bool = False
 
 
 def read_ports(interfaces: list[str], mirrors: list[str]) -> tuple[PortSpec, ...]:

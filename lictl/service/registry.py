@@ -16,23 +16,21 @@ Order of steps, so that a crash between any two of them resolves to the safe sid
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lictl import faults, log
-from lictl.errors import LictlError, RefusedError
-from lictl.people.actor import daemon
+from lictl import log
+from lictl.errors import LictlError
 from lictl.probe.tables import EMPTY_SLOT
+from lictl.service.arming import Arming
 from lictl.service.ending import GRACE_S, close, delivered, finish
 from lictl.service.enlisting import Enlisting
 from lictl.service.expiry import expire_in_store
 from lictl.service.kernel_state import KernelState
 from lictl.service.live import LEAD_NS, LiveOrder, Phase
 from lictl.service.parallel import in_parallel
-from lictl.service.record import facts
 from lictl.service.room import check_room
 from lictl.service.takeup import TakeUp
 from lictl.service.telling import tell
@@ -45,6 +43,7 @@ if TYPE_CHECKING:
 
     from lictl.probe.batch import Batch
     from lictl.service.rooms import Rooms
+    from lictl.service.trusted_time import TrustedTime
     from lictl.targets.orders import Tables
     from lictl.warrants.model import Warrant, WarrantFile
 
@@ -59,20 +58,23 @@ class Registry:
 
     Args:
         rooms: the parts of the daemon.
+        time_: what may be told by the clock.
         may_arm: raises where nothing may be armed at this site at present.
 
     Attributes:
         live: by claim, what the mediator may deliver; replaced as a whole, so readers need no lock.
     """
 
-    def __init__(self, rooms: Rooms, may_arm: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, rooms: Rooms, time_: TrustedTime, may_arm: Callable[[], None] = lambda: None) -> None:
         self._rooms = rooms
+        self._time = time_
         self._may_arm = may_arm
         self._lock = threading.RLock()
         self._halted: set[str] = set()
         self._orders: dict[str, LiveOrder] = {}
         self._kernel = KernelState(rooms.tables)
         self._entry = Enlisting(rooms)
+        self._arming = Arming(rooms, self._write_armed, self._publish)
         self._taking_up: TakeUp | None = None
         self.live: dict[int, LiveOrder] = {}
 
@@ -87,10 +89,12 @@ class Registry:
         """Takes up what store and earlier daemon left; first of all the kernel forgets what is not in force now."""
         now = now_ns()
         with self._lock:
-            expire_in_store(self._rooms.record, self._rooms.store, now)
+            if not self._time.doubt:
+                expire_in_store(self._rooms.record, self._rooms.store, now)
             unfinished = self._rooms.store.unfinished()
             allowed = self._site_allows()
-            due = [w for w in unfinished if allowed and self._due(w, now) and self._entry.was_armed_here(w)]
+            live = [warrant for warrant in unfinished if allowed and warrant.state in LIVE]
+            due = [w for w in live if self._time.open(w, now) and self._entry.was_armed_here(w)]
             self._kernel.take_over()
             self._kernel.write(due)
             here = [warrant for warrant in unfinished if self._entry.was_armed_here(warrant)]
@@ -101,7 +105,7 @@ class Registry:
             for order in armed:
                 order.phase = Phase.WAITING
             if allowed:
-                self._arm(armed)
+                self._arm([order for order in armed if self._time.open(order, now_ns())])
 
     def take(self, batch: Batch) -> None:
         """Writes a batch to the spools of its orders; the data path calls it."""
@@ -116,9 +120,6 @@ class Registry:
             if order is not None:
                 self._enlist(order)
         self._publish()
-
-    def _due(self, warrant: Warrant, now: int) -> bool:
-        return warrant.state in LIVE and warrant.starts_ns - LEAD_NS <= now < warrant.ends_ns
 
     def _enlist(self, order: LiveOrder) -> None:
         self._entry.enlist(order)
@@ -237,11 +238,21 @@ class Registry:
         now = now_ns()
         phases = (Phase.ARMED, Phase.WAITING, Phase.SUSPENDED)
         with self._lock:
+            self._hold_back(now)
             self._arm_due(now)
             if not trusted:
                 return
             if any(o.phase in phases and now >= o.warrant.ends_ns for o in self._orders.values()):
                 self._expire(now)
+
+    def _hold_back(self, now: int) -> None:
+        """By a clock that is doubted the kernel would go on with what is over."""
+        held = [o for o in self._orders.values() if o.phase is Phase.ARMED and not self._time.open(o, now)]
+        if self._time.doubt and held:
+            for order in held:
+                order.phase, order.since = Phase.WAITING, time.monotonic()
+                _log.warning("order held back", order=order.id)
+            self._write_armed()
 
     def expire_drafts(self, trusted: bool = True) -> None:
         """Ends what waits for approval and would begin too late; called now and then."""
@@ -260,7 +271,7 @@ class Registry:
             for order in self._orders.values()
             if order.phase is Phase.WAITING
             and order.id not in self._halted
-            and order.starts_ns - LEAD_NS <= now < order.ends_ns
+            and self._time.open(order, now)
             and time.monotonic() - order.since >= RETRY_S
         ]
         if due and self._site_allows():
@@ -289,55 +300,7 @@ class Registry:
         return True
 
     def _arm(self, orders: Sequence[LiveOrder]) -> None:
-        """Puts orders whose streams are open into the kernel; those that it refuses are tried again."""
-        orders = [self._orders[order.id] for order in orders]
-        fresh = {o.id: facts(o.warrant) for o in orders if o.warrant.state == "approved"}
-        try:
-            intents = self._rooms.record.announce("warrant.arm", daemon(), fresh)
-        except LictlError:
-            self._rooms.alarms.set("audit", "", "The audit chain cannot be written: nothing is armed.")
-            for order in orders:
-                order.phase = Phase.WAITING
-            return
-        self._rooms.alarms.clear("audit")
-        faults.point("warrant.arm.intended")
-        self._write_together(orders)
-        faults.point("warrant.arm.armed")
-        self._publish()
-        after = {}
-        for order in orders:
-            if order.phase is Phase.ARMED and order.id in fresh:
-                with contextlib.suppress(RefusedError):  # its window ended meanwhile
-                    order.warrant = self._rooms.store.armed(order.id, now_ns())
-                    after[order.id] = facts(order.warrant)
-        faults.point("warrant.arm.stored")
-        self._rooms.record.conclude(intents, daemon(), after)
-        faults.point("warrant.arm.recorded")
-
-    def _write_together(self, orders: Sequence[LiveOrder]) -> None:
-        """All in one change; after the kernel refused that, those that it does not refuse."""
-        for order in orders:
-            order.phase = Phase.ARMED
-        self._publish()
-        try:
-            self._write_armed()
-        except LictlError as error:
-            _log.error("orders not armed at once", error=type(error).__name__, **log.place(error))
-        else:
-            for order in orders:
-                self._rooms.alarms.clear("kernel-tables", order.id)
-            return
-        for order in orders:
-            order.phase = Phase.WAITING
-        for order in orders:
-            order.phase = Phase.ARMED
-            try:
-                self._write_armed()
-                self._rooms.alarms.clear("kernel-tables", order.id)
-            except LictlError as error:
-                order.phase = Phase.WAITING
-                _log.error("order not armed", order=order.id, error=type(error).__name__, **log.place(error))
-                self._rooms.alarms.set("kernel-tables", order.id, f"Order {order.id} could not be armed.")
+        self._arming.arm([self._orders[order.id] for order in orders])
 
     def _end(self, over: Sequence[tuple[LiveOrder, Warrant]]) -> None:
         """Takes orders out of the kernel's tables, all of them in one change."""

@@ -16,9 +16,12 @@ from machine_rig import NS, at
 from pinned_kernel import Kernel, v4
 
 from lictl.errors import IntegrityError, LictlError
+from lictl.probe.clock import read_clock
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from lictl.service.trusted_time import Moment
 
 LEAD_NS: Final = 10 * NS
 """An order goes into the kernel so long before its window."""
@@ -93,6 +96,7 @@ class Account(RuleBasedStateMachine):
         self.orders: dict[str, Order] = {}
         self.decided: dict[str, str] = {}
         self.latest_ns = 0
+        self.last: Moment | None = None
         self.fresh = itertools.count(1)
 
     def teardown(self) -> None:
@@ -119,7 +123,22 @@ class Account(RuleBasedStateMachine):
         """Now, and the latest moment that the daemon can have seen."""
         now = self.machine.now_ns
         self.latest_ns = max(self.latest_ns, now)
+        if self.last is not None and self.last.agrees(self.machine.moment):
+            self.last = None
         return now
+
+    def starts(self) -> None:
+        """What the daemon will think of its clock: nobody vouches for it."""
+        self.last = None if read_clock().synchronised else self.machine.trusted_time()
+        self.tick()
+        self.done["starts by a clock that is doubted" if self.last else "starts"] += 1
+
+    def held_back(self, order: Order) -> bool:
+        """The clock is doubted, and by the last trusted time the window is not open, or about not to be."""
+        if self.last is None:
+            return False
+        least = self.last.least(self.machine.moment)
+        return not order.starts_ns - LEAD_NS + SOON_NS < least < order.ends_ns - SOON_NS
 
     def ask(self, uid: int, op: str, **args: Any) -> Any:
         told = self.machine.ask(uid, op, **args)
@@ -195,6 +214,8 @@ class Account(RuleBasedStateMachine):
             return row["slot"] is None or (slot is None and not named)
         if not order.starts_ns - LEAD_NS + SOON_NS < now < order.ends_ns - SOON_NS:
             return True
+        if self.held_back(order):
+            return slot is None
         whole = slot is not None and (slot.starts_ns, slot.ends_ns) == (order.starts_ns, order.ends_ns)
         return whole and named == {v4(target) for target in order.targets}
 

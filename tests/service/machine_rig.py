@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from pinned_kernel import Kernel, kernel, kernel_now_ns
@@ -40,6 +41,7 @@ from lictl.service.client import Client
 from lictl.service.founding import found
 from lictl.service.options import ServeOptions
 from lictl.service.site import Site
+from lictl.service.trusted_time import NOTE, Moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -113,7 +115,7 @@ class Courier:
         self._thread.join()
 
 
-def _serve(home: Home, log: Path, orders: int, answers: int, env: dict[str, str], small: bool) -> int:
+def _serve(home: Home, log: Path, orders: int, answers: int, env: dict[str, str], small: bool, trust: bool) -> int:
     """The forked process."""
     _libc.prctl(_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -129,7 +131,7 @@ def _serve(home: Home, log: Path, orders: int, answers: int, env: dict[str, str]
         chain_module.Chain.open.__func__.__kwdefaults__["file_bytes"] = SMALL_FILE  # type: ignore[attr-defined]
     daemon_module.Workers = Courier  # type: ignore[misc,assignment]
     threading.Thread(target=_obey, args=(orders, answers), daemon=True).start()
-    Courier.daemon = daemon_module.Daemon(home, ServeOptions((), ring_bytes=RING_BYTES))
+    Courier.daemon = daemon_module.Daemon(home, ServeOptions((), ring_bytes=RING_BYTES, trust_clock=trust))
     try:
         Courier.daemon.run()
     except LictlError as error:
@@ -195,12 +197,13 @@ class Machine:
         """The daemon's process runs."""
         return self._pid != 0 and self._gone() is None
 
-    def start(self, fault: str = "", small: bool = False) -> int | None:
+    def start(self, fault: str = "", small: bool = False, trust: bool = False) -> int | None:
         """Starts the daemon; returns None when it answers, or the wait status with which it ended.
 
         Args:
             fault: point and count at which it dies.
             small: the chain's files are small, so that a new one begins soon.
+            trust: who starts it vouches for the clock.
         """
         assert not self._pid
         self.starts += 1
@@ -214,7 +217,7 @@ class Machine:
             try:
                 os.close(orders)
                 os.close(answers)
-                code = _serve(self.home, self.log, mine, yours, env, small)
+                code = _serve(self.home, self.log, mine, yours, env, small, trust)
             except BaseException:
                 traceback.print_exc()  # into the daemon's log
             finally:
@@ -325,6 +328,17 @@ class Machine:
                 "ORDER BY position)) AS instruments FROM warrants"
             )
             return {row["liid"]: dict(row) for row in found}
+
+    def trusted_time(self) -> Moment | None:
+        """The last trusted time, as it stands in the file."""
+        with contextlib.closing(sqlite3.connect(self.home.database, timeout=PATIENCE_S)) as database:
+            found = database.execute("SELECT value FROM meta WHERE key = ?", (NOTE,)).fetchone()
+        return None if found is None else Moment.parse(found[0])
+
+    @property
+    def moment(self) -> Moment:
+        """Now, as the daemon has it."""
+        return replace(Moment.now(), utc_ns=self.now_ns)
 
     def check_chain(self) -> None:
         """The chain is whole; while a daemon runs that has settled, each intent has one outcome."""

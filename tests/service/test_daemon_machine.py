@@ -289,14 +289,15 @@ class LawfulMachine(Account):
     @rule()
     def started(self) -> None:
         """What a crash left open is decided now, one way or the other."""
-        self.tick()
+        self.starts()
         before = self.machine.kernel.claims
         assert self.machine.start() is None, self.machine.tail()
         self.tick()
         self.resolve()
         self.take_note()
         rows = self.machine.rows()
-        lawful = {claim_of(rows[order.liid]) for order in self.orders.values() if order.may_be_armed}
+        lawful = {claim_of(rows[order.liid]) for order in self.orders.values() if order.may_be_armed
+                  and not self.held_back(order)}  # fmt: skip
         assert self.machine.glimpsed <= before | lawful, "a start armed what may not be"
         self.machine.check_chain()
         intents, outcomes = self.machine.outcomes()
@@ -330,7 +331,8 @@ class LawfulMachine(Account):
             return
         own = [point for point in faults.names() if point.startswith(f"{op}.")]
         others = ["audit.group.begun", "audit.group.written", "audit.group.synced", "audit.group.anchored"]
-        if op == "warrant.approve" and order.starts_ns - LEAD_NS + SOON_NS < self.tick():
+        due = order.starts_ns - LEAD_NS + SOON_NS < self.tick() and not self.held_back(order)
+        if op == "warrant.approve" and due:
             others += [point for point in faults.names() if point.startswith("warrant.arm.")]
         point = data.draw(st.sampled_from(own + others), label="point")
         count = data.draw(st.integers(1, 2), label="count") if point in others[:4] else 1
@@ -363,7 +365,8 @@ class LawfulMachine(Account):
                 take(folder, target, 2)
             got = matched(folder, slot) - before
             self.done["packets matched" if got else "packets not matched"] += 1
-            if not (order.may_be_armed and order.starts_ns - SOON_NS < now < order.ends_ns + SOON_NS):
+            in_window = order.starts_ns - SOON_NS < now < order.ends_ns + SOON_NS
+            if not (order.may_be_armed and in_window) or (self.alive and self.held_back(order)):
                 assert got == 0, (order, now)
             elif self.alive and order.states <= IN_FORCE and order.starts_ns + SOON_NS < now < order.ends_ns - SOON_NS:
                 assert got == 2 * len(order.targets), (order, now)
