@@ -24,7 +24,7 @@ _log = log.get("orders")
 
 def tell(rooms: Rooms, order: LiveOrder, kind: EventKind) -> None:
     """Tells the agencies of an order that has been served, behind every packet taken until now."""
-    _log.info("order told", order=order.id, event=kind)
+    _log.info("order told", order=order.id, of=kind)
     streams = [stream for stream in order.streams if not stream.ended]
     if streams:
         rooms.datapath.call(lambda: _write(rooms, order, streams, kind))
