@@ -70,7 +70,7 @@ def try_out(
 
     now = state.use(home, as_json)
     known = call(now.home, "agency.show", name=name)
-    agency = Agency(**known["agency"])
+    agency = Agency.from_plain(known["agency"])
     found = greet(agency, Site(**known["site"]), timeout)
     output.answer(
         now,

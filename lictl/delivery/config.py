@@ -73,6 +73,7 @@ class Transport:
         keepalive_s: idle seconds before a keep-alive; 0: as the format says.
         response_s: seconds in which its answer has to come; 0: as the format says.
         bytes_per_s: most octets a second; 0: no ceiling.
+        backlog_bytes: most octets that a stream may have waiting on disk; 0: as the daemon is told.
         files: for "files": rotation and folder; empty otherwise.
     """
 
@@ -87,6 +88,7 @@ class Transport:
     keepalive_s: float = 0.0
     response_s: float = 0.0
     bytes_per_s: int = 0
+    backlog_bytes: int = 0
     files: dict[str, Any] = field(default_factory=dict)
 
 
@@ -174,6 +176,7 @@ class LinkState:
         error: why the last connection ended or was not made; empty while all is well.
         last_ack_ns: UTC ns of the last confirmation, 0 for never.
         damaged: blocks that could not be read from the spool and were reported to the agency as such.
+        peer_until: end of validity of the certificate that the agency presented, seconds since 1970; 0: no TLS.
     """
 
     name: str
@@ -186,3 +189,4 @@ class LinkState:
     error: str = ""
     last_ack_ns: int = 0
     damaged: int = 0
+    peer_until: int = 0

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import msgpack
 
 import lictl
-from lictl.delivery.config import AgencyLike, LinkState, StreamConfig, WorkerConfig, WorkerOptions
+from lictl.delivery.config import AgencyLike, LinkState, StreamConfig, Transport, WorkerConfig, WorkerOptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,6 +55,7 @@ class AgencyWorker:
         uid: the user that the process becomes; None: it stays who it is (tests).
         gid: the group that it becomes.
         options: see WorkerOptions.
+        transport: see Transport; None: lictl's own protocol without TLS.
     """
 
     def __init__(
@@ -66,11 +67,13 @@ class AgencyWorker:
         uid: int | None = None,
         gid: int | None = None,
         options: WorkerOptions | None = None,
+        transport: Transport | None = None,
     ) -> None:
         self._name = agency.name
         self._config = WorkerConfig(
-            agency.name, str(folder.absolute()), agency.host, agency.port, uid, gid, {}, options or WorkerOptions()
-        )
+            agency.name, str(folder.absolute()), agency.host, agency.port, uid, gid, {}, options or WorkerOptions(),
+            transport or Transport(),
+        )  # fmt: skip
         self._streams = dict(enumerate(streams))
         self._numbers = {stream.name: number for number, stream in self._streams.items()}
         self._next_number = len(self._streams)

@@ -16,20 +16,25 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
 
 import msgpack
 
-from lictl.delivery.config import LinkState, StreamConfig, WorkerConfig
-from lictl.delivery.link import Link
+from lictl.delivery.config import LinkState, StreamConfig, Transport, WorkerConfig
+from lictl.delivery.links import make_link
 from lictl.delivery.lock import successor_waits, take_over
 from lictl.delivery.privilege import drop_privileges, hide_memory
-from lictl.delivery.resolve import Resolver
+from lictl.delivery.route import Route, make_route
 from lictl.errors import LictlError
 from lictl.portable import raise_file_limit
 
+if TYPE_CHECKING:
+    from lictl.delivery.link import Link
+
 _TICK_S = 0.05
+_FINE_TICK_S = 0.005
+"""Under a ceiling: what it holds back leaves in small parts."""
 _REPORT_S = 0.25
 _STDIN, _STDOUT = 0, 1
 
@@ -37,11 +42,11 @@ _STDIN, _STDOUT = 0, 1
 class Worker:
     """The loop of one worker process; its current folder is the agency's."""
 
-    def __init__(self, config: WorkerConfig, messages: msgpack.Unpacker) -> None:
-        self._config = config
+    def __init__(self, config: WorkerConfig, route: Route, messages: msgpack.Unpacker) -> None:
+        self._route = route
         self._messages = messages
-        self._selector = selectors.DefaultSelector()
-        self._resolver = Resolver(config.host, config.port)
+        self._selector = route.selector
+        self._tick_s = _FINE_TICK_S if route.ceiling.limited else _TICK_S
         self._links: dict[int, Link] = {}
         self._absent: dict[int, StreamConfig] = {}
         self._orphan = False
@@ -67,7 +72,7 @@ class Worker:
             now = time.monotonic()
             if now < next_tick:
                 continue
-            next_tick = now + _TICK_S
+            next_tick = now + self._tick_s
             for link in self._links.values():
                 link.tick(now)
             if self._orphan and (successor_waits() or all(link.drained for link in self._links.values())):
@@ -87,7 +92,7 @@ class Worker:
         """Begins to deliver a stream; one whose spool cannot be opened is tried again with each report."""
         self._absent.pop(number, None)
         try:
-            self._links[number] = Link(stream, self._resolver.addresses, self._selector, self._config.options)
+            self._links[number] = make_link(stream, self._route)
         except (OSError, LictlError):
             self._absent[number] = stream
 
@@ -183,9 +188,10 @@ def main() -> int:
         config = WorkerConfig.from_plain(first)
         raise_file_limit()
         _load_resolver()
+        route = make_route(config, selectors.DefaultSelector())
         _enter(config)
         lock = take_over()
-        worker = Worker(config, messages)
+        worker = Worker(replace(config, transport=Transport()), route, messages)
     except LictlError as error:
         sys.stderr.write(f"delivery worker: {error}\n")
         return error.exit_code

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
 from lictl import faults
@@ -40,11 +39,11 @@ class AgencyDesk:
 
     def list_all(self, actor: Actor) -> list[dict[str, Any]]:
         """All agencies."""
-        return [asdict(agency) for agency in self._store.agencies()]
+        return [agency.to_plain() for agency in self._store.agencies()]
 
     def show(self, actor: Actor, name: str) -> dict[str, Any]:
         """One agency, and the site as a delivery names it."""
-        return {"agency": asdict(self._store.agency(_text(name))), "site": self._site.model_dump()}
+        return {"agency": self._store.agency(_text(name)).to_plain(), "site": self._site.model_dump()}
 
     def add(
         self,
@@ -62,7 +61,7 @@ class AgencyDesk:
         agency = Agency(_text(name), _text(host), port, _text(format), options)
         check_agency(agency)
         self._scrutiny.check_agency(agency, profile)
-        added = {**asdict(agency), "profile": profile}
+        added = {**agency.to_plain(), "profile": profile}
         with self._record.act("agency.add", actor=actor.to_json(), subject=name, after=added):
             faults.point("agency.add.intended")
             self._store.add_agency(agency)
@@ -73,7 +72,7 @@ class AgencyDesk:
     def remove(self, actor: Actor, name: str) -> dict[str, Any]:
         """Removes an agency that no order needs any more."""
         agency = self._store.agency(_text(name))
-        with self._record.act("agency.remove", actor=actor.to_json(), subject=name, before=asdict(agency)):
+        with self._record.act("agency.remove", actor=actor.to_json(), subject=name, before=agency.to_plain()):
             faults.point("agency.remove.intended")
             self._store.remove_agency(name)
             faults.point("agency.remove.stored")

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lictl.delivery.config import StreamConfig
@@ -51,7 +51,7 @@ class LiveStream:
 
     Attributes:
         name: of the stream and of its folder below the agency's.
-        receiver: the agency.
+        receiver: the agency, its transport with the private key.
         spool: what is written and waits.
         stream: the mediator's side; owned by the data path's thread.
         saved: what the account file holds; its counts are those before this daemon.
@@ -192,13 +192,15 @@ def _opened(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, incarn
         interfaces=rooms.interface_name,
         options=agency.options,
         uuid=warrant.uuid,
+        keys=rooms.store.agency_keys(agency.name),
     )
     made = encoder(format_, info)
     name = stream_name(warrant, format_)
     folder = home.make_folder(home.spool / agency.name) / name
     path = accounts_folder(home, warrant) / f"{agency.name}-{format_}.json"
     key = derive(rooms.store.warrant_key(warrant.id), f"lictl stream {agency.name}/{name}".encode())
-    spool = Spool.open(folder, rooms.quota_bytes, owner_uid=rooms.uid, key=key)
+    quota = agency.transport.backlog_bytes or rooms.quota_bytes
+    spool = Spool.open(folder, quota, owner_uid=rooms.uid, key=key)
     try:
         stream = Stream(warrant.claim, agency.name, made, spool, incarnation)
         known = accounts.load(path)
@@ -210,7 +212,8 @@ def _opened(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, incarn
         raise
     config = StreamConfig(name, warrant.liid, made.name, made.suffix, made.mode, site.operator, site.element, key,
                           site.country, made.framing, agency.options)  # fmt: skip
-    return LiveStream(name, agency, spool, stream, saved, path, config, ended=saved.ended)
+    receiver = replace(agency, transport=rooms.store.transport(agency.name))
+    return LiveStream(name, receiver, spool, stream, saved, path, config, ended=saved.ended)
 
 
 def _base(saved: accounts.Saved | None, spool: Spool, stream: Stream, claim: int, incarnation: int) -> accounts.Saved:

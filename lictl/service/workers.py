@@ -47,7 +47,7 @@ class Workers:
             worker = self._workers.get(agency.name)
             if worker is None:
                 folder = self._home.spool / agency.name
-                worker = AgencyWorker(agency, folder, [stream], uid=self._uid)
+                worker = AgencyWorker(agency, folder, [stream], uid=self._uid, transport=agency.transport)
                 worker.start()
                 self._workers[agency.name] = worker
             else:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import PydanticCustomError
 from sqlalchemy import insert, select, update
 
+from lictl.delivery.config import Transport
 from lictl.errors import RefusedError, UnavailableError, UsageError
 from lictl.warrants.fields import did_you_mean, read_name, shown
 from lictl.warrants.records import Agency
@@ -19,6 +20,8 @@ from lictl.warrants.states import OPEN
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
+
+    from lictl.warrants.vault import Vault
 
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_-]{1,63})*\.?", re.ASCII)
 MAX_OPTIONS = 4096
@@ -61,8 +64,8 @@ def _is_host(host: str) -> bool:
     return True
 
 
-def add(connection: Connection, agency: Agency) -> None:
-    """Adds an agency; one that was removed may come back under its name."""
+def add(connection: Connection, vault: Vault, agency: Agency) -> None:
+    """Adds an agency with keys of its own; one that was removed may come back under its name, with other keys."""
     row = connection.execute(select(agencies).where(agencies.c.name == agency.name)).one_or_none()
     values = {
         "host": agency.host,
@@ -70,6 +73,7 @@ def add(connection: Connection, agency: Agency) -> None:
         "format": agency.format,
         "options": _options(agency.options),
         "removed": False,
+        "transport": json.dumps(agency.to_plain()["transport"]),
     }
     if row is None:
         connection.execute(insert(agencies).values(name=agency.name, **values))
@@ -78,6 +82,7 @@ def add(connection: Connection, agency: Agency) -> None:
     else:
         fix = f"Remove it first with `lictl agency remove {agency.name}`, or choose another name."
         raise UsageError(f"There is an agency {agency.name} already.", fix)
+    vault.keep_secrets(connection, agency.name, agency.transport.key)
 
 
 def every(connection: Connection) -> list[Agency]:
@@ -100,8 +105,8 @@ def one(connection: Connection, name: str) -> Agency:
     raise UnavailableError(f"There is no agency {shown(name)}.", fix[0].upper() + fix[1:])
 
 
-def remove(connection: Connection, name: str) -> None:
-    """Removes an agency that no order in force names.
+def remove(connection: Connection, vault: Vault, name: str) -> None:
+    """Removes an agency that no order in force names, and its keys.
 
     Raises:
         UnavailableError: there is none of that name.
@@ -119,7 +124,9 @@ def remove(connection: Connection, name: str) -> None:
         orders = ", ".join(f"W-{number}" for number in numbers)
         raise RefusedError(f"Agency {name} receives orders that are not over: {orders}.", "Revoke them first.")
     connection.execute(update(agencies).where(agencies.c.name == name).values(removed=True))
+    vault.forget_secrets(connection, name)
 
 
 def _agency(row: Any) -> Agency:
-    return Agency(row.name, row.host, row.port, row.format, json.loads(row.options))
+    transport = Transport(**json.loads(row.transport))
+    return Agency(row.name, row.host, row.port, row.format, json.loads(row.options), transport)

@@ -26,6 +26,8 @@ CHECK: Final = "seal_check"
 """Key of `meta`: a wrapped key (hex), by which another site's key is found before it seals anything."""
 ERASE: Final = "erase"
 """Key of `meta`: rows of version 1 were sealed, and what they held in plain is still in the file."""
+SEALED_SINCE: Final = 2
+"""Version of the tables that sealed first."""
 _CONTEXT: Final = b"lictl.warrants/check"
 
 
@@ -78,11 +80,14 @@ def _bring_up(connection: Connection, database: Database, keys: Sealer | Home) -
     version = version_of(connection, database.name)
     if version == VERSION:
         return  # another process has done it meanwhile
-    sealer = _sealer(keys, make=True)
+    sealer = _sealer(keys, make=version < SEALED_SINCE)
+    if version >= SEALED_SINCE:  # before anything is sealed with another site's key
+        _check_key(database.name, sealer, connection.execute(select(meta.c.value).where(meta.c.key == CHECK)).scalar())
     upgrade(connection, version, sealer)
-    check = sealer.wrap(sealer.new_key(), _CONTEXT).hex()
-    connection.execute(insert(meta).values(key=CHECK, value=check))
-    if version:
+    if version < SEALED_SINCE:
+        check = sealer.wrap(sealer.new_key(), _CONTEXT).hex()
+        connection.execute(insert(meta).values(key=CHECK, value=check))
+    if 0 < version < SEALED_SINCE:
         connection.execute(insert(meta).values(key=ERASE, value="due"))
 
 

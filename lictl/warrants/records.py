@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from lictl.delivery.config import Transport
 from lictl.errors import RefusedError
 from lictl.targets import layout
 from lictl.targets.orders import ArmedOrder
@@ -34,6 +35,7 @@ class Agency:
         port: TCP port.
         format: handover format of its deliveries unless one says otherwise.
         options: for the format.
+        transport: how it is reached; from the store without the private key (`Store.transport`).
     """
 
     name: str
@@ -41,6 +43,16 @@ class Agency:
     port: int
     format: str
     options: dict[str, Any] = field(default_factory=dict)
+    transport: Transport = field(default_factory=Transport)
+
+    def to_plain(self) -> dict[str, Any]:
+        """For JSON, msgpack and the audit chain: never with the private key."""
+        return asdict(replace(self, transport=replace(self.transport, key="")))
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> Agency:
+        """The reverse of `to_plain`."""
+        return cls(**{**plain, "transport": Transport(**plain["transport"])})
 
 
 @dataclass(frozen=True, slots=True)

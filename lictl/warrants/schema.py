@@ -2,7 +2,7 @@
 """The tables of the store as they are now; `migrations` leads there. Times are UTC nanoseconds.
 
 What names a subscriber stands only in columns called `sealed...`: AES-256-GCM under the order's own key
-(`lictl.warrants.vault`).
+(`lictl.warrants.vault`). So do the secrets of an agency, under the agency's.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from sqlalchemy import (
 from lictl.targets import layout
 from lictl.warrants.states import BEFORE, HELD, OPEN, State
 
-VERSION: Final = 2
+VERSION: Final = 3
 """Of the schema; the number of the newest migration."""
 
 Long = BigInteger().with_variant(Integer, "sqlite")
@@ -57,6 +57,15 @@ agencies = Table(
     Column("format", Text, nullable=False),
     Column("options", Text, nullable=False),  # JSON object
     Column("removed", Boolean, nullable=False),  # kept for the orders that named it
+    Column("transport", Text, nullable=False, server_default="{}"),  # JSON object without the private key
+)
+
+agency_keys = Table(
+    "agency_keys",
+    metadata,
+    Column("agency", ForeignKey("agencies.name"), primary_key=True),
+    Column("wrapped", LargeBinary, nullable=False),  # the agency's secret, under the site key
+    Column("sealed_tls_key", LargeBinary),  # PEM of the private key of this side's certificate; NULL: there is none
 )
 
 

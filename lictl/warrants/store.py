@@ -8,6 +8,7 @@ here as well, and once more by the database.
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,6 +16,7 @@ from sqlalchemy import delete, insert, select, update
 
 from lictl.errors import RefusedError
 from lictl.home import Home
+from lictl.keys.agency import AgencyKeys
 from lictl.warrants import agencies, approval, lifecycle, slots
 from lictl.warrants.approval import write_instrument
 from lictl.warrants.database import Database, Place
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
+    from lictl.delivery.config import Transport
     from lictl.keys.sealer import Sealer
     from lictl.warrants.tables import WarrantFile
 
@@ -101,7 +104,7 @@ class Store:
         """Adds an agency; UsageError where it cannot be or is there already."""
         agencies.check(agency)
         with self._database.write() as connection:
-            agencies.add(connection, agency)
+            agencies.add(connection, self._vault, agency)
 
     def agencies(self) -> list[Agency]:
         """All agencies, by name."""
@@ -113,10 +116,22 @@ class Store:
         with self._database.read() as connection:
             return agencies.one(connection, name)
 
+    def agency_keys(self, name: str) -> AgencyKeys:
+        """The keys that this site has for an agency; UnavailableError where there is none of that name."""
+        with self._database.read() as connection:
+            agencies.one(connection, name)
+            return AgencyKeys(self._vault.secrets(connection, name)[0])
+
+    def transport(self, name: str) -> Transport:
+        """How an agency is reached, with the private key; UnavailableError where there is none of that name."""
+        with self._database.read() as connection:
+            known = agencies.one(connection, name).transport
+            return replace(known, key=self._vault.secrets(connection, name)[1])
+
     def remove_agency(self, name: str) -> None:
         """Removes an agency; RefusedError while an order that is not over names it."""
         with self._database.write() as connection:
-            agencies.remove(connection, name)
+            agencies.remove(connection, self._vault, name)
 
     # ---- acts, in the order of a life
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What names a subscriber, sealed: each order has a key of its own, which the site key wraps.
+"""What names a subscriber, sealed: each order has a key of its own, which the site key wraps. Likewise each agency.
 
 A sealed value is bound to its order and its place: moved to another row or column it does not open.
 """
@@ -7,17 +7,20 @@ A sealed value is bound to its order and its place: moved to another row or colu
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import delete, insert, select, update
 
 from lictl.errors import IntegrityError, RefusedError
-from lictl.warrants.schema import warrant_keys
+from lictl.keys.sealer import derive
+from lictl.warrants.schema import agency_keys, warrant_keys
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from lictl.keys.sealer import Sealer
+
+_AGENCY: Final = b"lictl agency vault"
 
 
 class Vault:
@@ -74,6 +77,41 @@ class Vault:
     def open(self, key: bytes, uuid: str, place: str, blob: bytes) -> Any:
         """The value again; IntegrityError where it was changed or moved."""
         return json.loads(self._sealer.open(key, blob, _context(uuid, place)))
+
+    # ---- agencies
+
+    def keep_secrets(self, connection: Connection, agency: str, tls_key: str) -> None:
+        """Makes the secret of an agency, and seals the private key (PEM) of this side's certificate; "": none."""
+        secret = self._sealer.new_key()
+        sealed = self._sealer.seal(derive(secret, _AGENCY), tls_key.encode(), _of_agency(agency, "tls_key"))
+        values = {
+            "wrapped": self._sealer.wrap(secret, _of_agency(agency, "secret")),
+            "sealed_tls_key": sealed if tls_key else None,
+        }
+        connection.execute(insert(agency_keys).values(agency=agency, **values))
+
+    def forget_secrets(self, connection: Connection, agency: str) -> None:
+        """Removes them; what a backup holds stays there."""
+        connection.execute(delete(agency_keys).where(agency_keys.c.agency == agency))
+
+    def secrets(self, connection: Connection, agency: str) -> tuple[bytes, str]:
+        """The secret of an agency (32 bytes, for `lictl.keys.agency.AgencyKeys`), and the private key, "" for none.
+
+        Raises:
+            IntegrityError: they are not there, were moved, or another site's key wrapped them.
+        """
+        row = connection.execute(select(agency_keys).where(agency_keys.c.agency == agency)).one_or_none()
+        if row is None:
+            raise IntegrityError(f"Agency {agency} has no key.", "Restore the store from a backup.")
+        secret = self._sealer.unwrap(row.wrapped, _of_agency(agency, "secret"))
+        if row.sealed_tls_key is None:
+            return secret, ""
+        place = _of_agency(agency, "tls_key")
+        return secret, self._sealer.open(derive(secret, _AGENCY), row.sealed_tls_key, place).decode()
+
+
+def _of_agency(agency: str, place: str) -> bytes:
+    return f"lictl.agencies/{agency}/{place}".encode()
 
 
 def _context(uuid: str, place: str) -> bytes:

@@ -64,7 +64,7 @@ def test_files_that_are_no_store(tmp_path: Path, store: Store) -> None:
     with store._database.write() as connection:
         connection.execute(text("UPDATE schema SET version = 99"))
     store.close()
-    with pytest.raises(UnavailableError, match="has version 99, this lictl reads versions 1 to 2"):
+    with pytest.raises(UnavailableError, match="has version 99, this lictl reads versions 1 to 3"):
         Store.open(tmp_path / "warrants.db")
     with pytest.raises(UnavailableError, match="does not exist"):
         Store.open(tmp_path / "nowhere" / "warrants.db")
