@@ -230,6 +230,32 @@ int64_t ln_msgpack_headers(const struct li_rec *recs, const struct ln_sequenced 
 			   uint32_t *done);
 size_t ln_msgpack_bound(uint32_t cap_len);
 
+/* ---- etsi.c: PS-PDUs of ETSI TS 102 232-1/-3 (docs/formats/etsi-102232.md) ---- */
+
+/* What is constant in a stream. */
+struct ln_etsi {
+	const uint8_t *head; /* elements [0] to [3] of the PSHeader; memory of a multiple of 32 octets */
+	uint32_t head_len;
+	uint32_t generalized; /* 1: timeStamp, 0: microSecondTimeStamp */
+	uint32_t iri_only;    /* 1: header reports as iPIRIOnly, 0: as iPIRIPacketReport */
+	uint32_t limit;	      /* most PDUs of one call */
+	uint64_t before;      /* PDUs of the same numbering that are not records: a record's sequenceNumber is its
+				 sequence, less 1, plus these, modulo 2^32 */
+	uint32_t *numbers;    /* NULL, or `limit` entries: the sequenceNumber of each PDU written */
+};
+
+/* One PS-PDU for each selected record, up to `limit`. Stops also when out is full and at a record without a proven IP
+ * header, which these formats cannot carry: *done tells how many were written. Returns bytes written, or
+ * -EPERM at a record of the other kind. */
+int64_t ln_etsi_packets(const struct li_rec *recs, const uint8_t *const *data, const struct ln_sequenced *selection,
+			uint32_t from, const struct ln_etsi *stream, uint8_t *out, size_t room, uint32_t *done);
+int64_t ln_etsi_headers(const struct li_rec *recs, const struct ln_sequenced *selection, uint32_t from,
+			const struct ln_etsi *stream, uint8_t *out, size_t room, uint32_t *done);
+/* Upper bound of one PS-PDU's octets; len: of the IP packet, 0 for a header report. */
+size_t ln_etsi_bound(uint32_t len, uint32_t head_len);
+/* n INTEGERs; out has room for 7 octets each and 8 behind them. Returns the octets written. */
+size_t ln_etsi_numbers(const uint32_t *numbers, uint32_t n, uint8_t *out);
+
 /* ---- strip.c: packets that do not come from the kernel path ---- */
 
 /* Parses one frame of a file with kernel/parse.h and fills the record as the capture program

@@ -89,6 +89,7 @@ class Encoded:
         lost: losses before its records.
         first_ns: UTC ns of the first record.
         last_ns: UTC ns of the last one.
+        unfit: records of the selection that the format cannot carry; they are among `lost`, not among `records`.
     """
 
     payload: memoryview | bytes
@@ -98,6 +99,7 @@ class Encoded:
     lost: int
     first_ns: int
     last_ns: int
+    unfit: int = 0
 
 
 @dataclass(frozen=True, slots=True)

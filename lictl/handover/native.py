@@ -35,7 +35,7 @@ class _Buffer(threading.local):
         self.done = ffi.new("uint32_t *")
 
 
-_buffer = _Buffer()
+thread_buffer = _Buffer()
 
 
 def check_options(options: Mapping[str, str], allowed: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
@@ -127,7 +127,7 @@ class NativeEncoder(Encoder):
             used, end = self._fill(batch, selection, start)
             last = int(selection.sequence[end - 1])
             yield Encoded(
-                payload=_buffer.view[:used],
+                payload=thread_buffer.view[:used],
                 records=end - start,
                 first_sequence=before + 1,
                 last_sequence=last,
@@ -141,10 +141,10 @@ class NativeEncoder(Encoder):
         """Fills the buffer with records from `start`; returns bytes used and the index behind the last record."""
         used, at, n = 0, start, selection.n
         while at < n:
-            done = _buffer.done
-            size = self._write(batch, selection, at, _buffer.c + used, BUFFER_BYTES - used, done)
+            done = thread_buffer.done
+            size = self._write(batch, selection, at, thread_buffer.c + used, BUFFER_BYTES - used, done)
             if size < 0:
-                raise _failure(-size)
+                raise encoder_failure(-size)
             used += size
             at += done[0]
             if at == n:
@@ -152,7 +152,7 @@ class NativeEncoder(Encoder):
             declaration = self._declare_missing(batch, int(selection.order[at]), BUFFER_BYTES - used)
             if not declaration:
                 break
-            _buffer.view[used : used + len(declaration)] = declaration
+            thread_buffer.view[used : used + len(declaration)] = declaration
             used += len(declaration)
         if at == start:
             raise LictlError("a record is too long for an output buffer.", "Please report this: it cannot happen.")
@@ -175,7 +175,8 @@ class NativeEncoder(Encoder):
         return declaration
 
 
-def _failure(code: int) -> LictlError:
+def encoder_failure(code: int) -> LictlError:
+    """The error that a C encoder's negative result stands for."""
     if code == errno.EPERM:
         return RefusedError("a record is not of the kind that the order's mode allows; nothing of it was encoded.")
     return LictlError(f"the encoder failed with {errno.errorcode.get(code, code)}.", "Please report this.")

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lictl.errors import RefusedError, UsageError
+from lictl.handover.etsi import EtsiContent, EtsiHeaders
 from lictl.handover.msgpack import MsgpackContent, MsgpackHeaders
 from lictl.handover.pcapng import PcapngContent, PcapngHeaders
 from lictl.handover.pdu import Silent
@@ -28,11 +29,13 @@ CONTENT: dict[str, Callable[[StreamInfo], ContentEncoder]] = {
     "pcapng": PcapngContent,
     "text": TextContent,
     "msgpack": MsgpackContent,
+    "etsi-102232": EtsiContent,
 }
 HEADERS: dict[str, Callable[[StreamInfo], HeadersEncoder]] = {
     "pcapng": PcapngHeaders,
     "text": TextHeaders,
     "msgpack": MsgpackHeaders,
+    "etsi-102232": EtsiHeaders,
 }
 DIALECTS: dict[str, Callable[[StreamConfig], Dialect]] = {}
 """Formats with a protocol of their own on a connection; of all others `Silent` serves."""

@@ -139,7 +139,7 @@ def _write(batch: Batch, selection: Selection, stream: Stream) -> tuple[int, Exc
     done = 0
     try:
         for encoded in stream.encoder.encode(batch, selection):
-            end = done + encoded.records
+            end = done + encoded.records + encoded.unfit
             if end == selection.n and not selection.lost_after:
                 position = stream.stored_position()
             else:

@@ -59,6 +59,7 @@ class StreamCounts:
         lost_quota: the spool was full.
         lost_disk: the spool could not be written.
         lost_fault: a defect of lictl.
+        lost_format: the agency's format cannot carry them, such as frames without an IP packet.
         refused: outside the window or of the wrong kind; no number was given to them.
         duplicates: seen again after a restart.
         errors: failed attempts to write.
@@ -70,6 +71,7 @@ class StreamCounts:
     lost_quota: int = 0
     lost_disk: int = 0
     lost_fault: int = 0
+    lost_format: int = 0
     refused: int = 0
     duplicates: int = 0
     errors: int = 0
@@ -77,7 +79,7 @@ class StreamCounts:
     @property
     def lost(self) -> int:
         """All losses, of whatever class."""
-        return self.lost_kernel + self.lost_quota + self.lost_disk + self.lost_fault
+        return self.lost_kernel + self.lost_quota + self.lost_disk + self.lost_fault + self.lost_format
 
 
 class Stream:
@@ -171,7 +173,8 @@ class Stream:
             position=position,
         )  # fmt: skip
         self.counts.records += encoded.records
-        self.counts.lost_kernel += encoded.lost
+        self.counts.lost_kernel += encoded.lost - encoded.unfit
+        self.counts.lost_format += encoded.unfit
         self.counts.bytes += len(encoded.payload)
         self._last_ns = encoded.last_ns
 

@@ -93,7 +93,7 @@ class LiveStream:
             passed=int(self.stream.position.last_slot_seq.sum()),
             acknowledged=acknowledged,
             quota=self.saved.quota + counts.lost_quota,
-            other=self.saved.other + counts.lost_disk + counts.lost_fault,
+            other=self.saved.other + counts.lost_disk + counts.lost_fault + counts.lost_format,
         )
 
     def save(self) -> None:
@@ -104,7 +104,7 @@ class LiveStream:
             self.saved.incarnation,
             self.saved.base,
             self.saved.quota + counts.lost_quota,
-            self.saved.other + counts.lost_disk + counts.lost_fault,
+            self.saved.other + counts.lost_disk + counts.lost_fault + counts.lost_format,
             self.ended,
         )
         if now != self.noted:

@@ -49,7 +49,7 @@ def test_the_type_checker_refuses_to_mix_them(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["headers", "content"])
 def test_each_mode_gets_its_own_kind(mode: Mode) -> None:
     """Every format, by the mode of the order; the kind of record goes with it."""
-    assert formats(mode) == ("msgpack", "pcapng", "text")
+    assert formats(mode) == ("etsi-102232", "msgpack", "pcapng", "text")
     for name in formats(mode):
         made = encoder(name, info(mode))
         assert isinstance(made, HeadersEncoder) == (mode == "headers")

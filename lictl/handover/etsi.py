@@ -1,0 +1,260 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ETSI TS 102 232-1 and -3: PS-PDUs in BER. IPCC for content; header reports and IPIRI as IRI.
+
+Layout, clauses and what lictl does where the standard leaves a choice: docs/formats/etsi-102232.md.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from lictl.errors import LictlError
+from lictl.handover.base import ContentEncoder, Encoded, Encoder, HeadersEncoder
+from lictl.handover.etsi_integrity import MAX_COVERED, Integrity
+from lictl.handover.etsi_iri import event_payload
+from lictl.handover.etsi_options import EtsiOptions
+from lictl.handover.etsi_pdu import (
+    ACK_REQUEST,
+    CIN_RESET,
+    FIRST_SEGMENT,
+    FLOWING,
+    LAST_SEGMENT,
+    MODULUS,
+    Names,
+    integer,
+    operator_message,
+    tri,
+)
+from lictl.handover.etsi_seal import Sealer
+from lictl.handover.etsi_state import State
+from lictl.handover.native import BUFFER_BYTES, encoder_failure, thread_buffer
+from lictl.probe import abi
+from lictl.probe.native import ffi, lib
+from lictl.times import format_rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lictl.handover.base import Event, Gap, StreamInfo
+    from lictl.probe.batch import Batch, Selection
+
+_RESERVE = 16_384
+"""Room that records leave for the digest, the signature and the messages behind them."""
+
+
+class _Etsi(Encoder):
+    name = "etsi-102232"
+    suffix = "etsi"
+    framing = "ber"
+    _records: ClassVar[str]
+    """Kind of PDU that a record becomes: "cc" or "iri"."""
+
+    def __init__(self, info: StreamInfo) -> None:
+        self._options = EtsiOptions.of(info)
+        generalized = self._options.time == "generalized"
+        self._names = Names(info.liid, info.country, info.operator, info.element, generalized)
+        self._state = State()
+        self._integrity = Integrity(self._options, info.keys, self._tri)
+        sealed = self._options.encryption != "none" and info.keys is not None
+        self._sealer = Sealer(info.keys.payload_key) if sealed and info.keys is not None else None
+        head = self._names.head(FLOWING)
+        self._head = ffi.new("uint8_t[]", head.ljust(-(-len(head) // 32) * 32, b"\0"))
+        self._numbers = ffi.new("uint32_t[]", MAX_COVERED)
+        self._integers = ffi.new("uint8_t[]", 7 * MAX_COVERED + 8)
+        listed = self._integrity.on or self._sealer is not None
+        self._c = ffi.new("struct ln_etsi *")
+        self._c.head, self._c.head_len = self._head, len(head)
+        self._c.generalized = int(generalized)
+        self._c.iri_only = int(self._options.headers == "iri-only")
+        self._c.limit = MAX_COVERED if listed else 2**32 - 1
+        self._c.numbers = self._numbers if listed else ffi.NULL
+
+    @abstractmethod
+    def _write(self, batch: Batch, selection: Selection, start: int, out: Any, room: int, done: Any) -> int:
+        """Calls the C function; returns what it returns."""
+
+    # ---- numberings
+
+    def resume(self, state: bytes) -> None:
+        self._state = State.from_bytes(state)
+
+    def state(self) -> bytes:
+        return self._state.to_bytes()
+
+    def _before(self) -> int:
+        """PDUs in the numbering of records that are not records."""
+        return self._state.iri if self._records == "iri" else 0
+
+    def _number(self, sequence: int) -> int:
+        """A record's sequenceNumber; they begin at 0."""
+        return (sequence - 1 + self._before()) % MODULUS
+
+    def _tri(self, payload: bytes, ns: int) -> tuple[int, bytes]:
+        number = self._state.tri % MODULUS
+        self._state.tri += 1
+        return number, self._names.pdu(number, ns, payload)
+
+    def _iri(self, payload: bytes, ns: int) -> bytes:
+        """An IRI PDU that is not a record, with its digest."""
+        number = ((self._state.last if self._records == "iri" else 0) + self._state.iri) % MODULUS
+        self._state.iri += 1
+        pdu = self._names.pdu(number, ns, payload)
+        if self._sealer is not None:
+            pdu = self._sealer.seal(self._state, pdu, number, ns)
+        return pdu + self._integrity.cover(self._state, "iri", integer(0x02, number), pdu, ns)
+
+    # ---- what is not a record
+
+    def opening(self) -> bytes:
+        """Nothing: every PDU names its order."""
+        return b""
+
+    def event(self, event: Event) -> bytes:
+        """IPIRI; a begin behind cINReset and firstSegmentFlag, an end before all signatures and lastSegmentFlag."""
+        out = b""
+        if event.kind == "begin":
+            out = self._tri(tri(CIN_RESET), event.ns)[1] + self._tri(tri(FIRST_SEGMENT), event.ns)[1]
+        out += self._flush(event.ns, ended=True) if event.kind in ("end", "suspend") else b""
+        out += self._iri(event_payload(event), event.ns)
+        if event.kind == "end":
+            out += self._integrity.end(self._state, event.ns) + self._tri(tri(LAST_SEGMENT), event.ns)[1]
+        return out
+
+    def due(self, now_ns: int) -> bytes:
+        return self._flush(now_ns, ended=False) + self._integrity.due(self._state, now_ns)
+
+    def _flush(self, now_ns: int, *, ended: bool) -> bytes:
+        """What was gathered from records and has to be told now; here nothing is ever gathered."""
+        del now_ns, ended
+        return b""
+
+    def gap(self, gap: Gap) -> bytes:
+        """operatorLeaMessage; a loss within the records shows as a jump of the sequence number."""
+        self._state.last = max(self._state.last, gap.last_sequence)
+        return self._loss(gap.lost, gap.first_sequence, gap.reason, gap.from_ns, gap.to_ns)
+
+    def _loss(self, lost: int, first_sequence: int, reason: str, from_ns: int, to_ns: int) -> bytes:
+        first = self._number(first_sequence)
+        text = (
+            f"lictl gap of={self._records} lost={lost} seq={first}-{(first + lost - 1) % MODULUS if lost else first} "
+            f"reason={reason} from={format_rfc3339(from_ns)} to={format_rfc3339(to_ns)}"
+        )
+        return self._tri(operator_message(text), to_ns)[1]
+
+    # ---- records
+
+    def encode(self, batch: Batch, selection: Selection) -> Iterator[Encoded]:
+        n = selection.n
+        if not n:
+            return
+        before = int(selection.sequence[n - 1]) - n - selection.lost
+        start = 0
+        while start < n:
+            used, end, unfit = self._fill(batch, selection, start)
+            last = int(selection.sequence[end - 1])
+            yield Encoded(
+                payload=thread_buffer.view[:used],
+                records=end - start - unfit,
+                first_sequence=before + 1,
+                last_sequence=last,
+                lost=last - before - (end - start) + unfit,
+                first_ns=int(batch.recs[selection.order[start]]["utc_ns"]),
+                last_ns=int(batch.recs[selection.order[end - 1]]["utc_ns"]),
+                unfit=unfit,
+            )
+            before, start = last, end
+
+    def _fill(self, batch: Batch, selection: Selection, start: int) -> tuple[int, int, int]:
+        """Fills the buffer with records from `start`: bytes used, index behind the last record, records left out."""
+        used, at, n, unfit = 0, start, selection.n, 0
+        while at < n and used < BUFFER_BYTES - 2 * _RESERVE:
+            room = BUFFER_BYTES - used - _RESERVE
+            self._c.before = self._before()
+            # Sealing makes a PDU longer, though never twice as long.
+            size = self._write(
+                batch, selection, at, thread_buffer.c + used, room // 2 if self._sealer else room, thread_buffer.done
+            )
+            if size < 0:
+                raise encoder_failure(-size)
+            done = int(thread_buffer.done[0])
+            if done:
+                last = at + done - 1
+                self._state.last = int(selection.sequence[last])
+                used += self._finish(used, size, done, int(batch.recs[selection.order[last]]["utc_ns"]))
+                at += done
+            if at == n:
+                break
+            skipped, message = self._leave_out(batch, selection, at)
+            if not skipped and not done:
+                break
+            used = _put(used, message)
+            at, unfit = at + skipped, unfit + skipped
+        if at == start:
+            raise LictlError("a record is too long for an output buffer.", "Please report this: it cannot happen.")
+        if self._options.acknowledgement == "request":
+            used = _put(used, self._tri(tri(ACK_REQUEST), int(batch.recs[selection.order[at - 1]]["utc_ns"]))[1])
+        return used, at, unfit
+
+    def _finish(self, at: int, size: int, count: int, ns: int) -> int:
+        """Seals `count` PDUs in the buffer and puts their digest behind them; returns the octets of all."""
+        view = thread_buffer.view
+        if self._sealer is not None:
+            numbers = list(ffi.unpack(self._numbers, count))
+            sealed = self._sealer.seal_all(self._state, bytes(view[at : at + size]), numbers, ns)
+            size = _put(at, sealed) - at
+        if not self._integrity.on:
+            return size
+        length = lib.ln_etsi_numbers(self._numbers, count, self._integers)
+        integers = bytes(ffi.buffer(self._integers, length))
+        check = self._integrity.cover(self._state, self._records, integers, view[at : at + size], ns)
+        return _put(at + size, check) - at
+
+    def _leave_out(self, batch: Batch, selection: Selection, at: int) -> tuple[int, bytes]:
+        """Records from `at` on that the format cannot carry, and the message that says so; (0, b"") where it can."""
+        end = at
+        while end < selection.n and not _fits(batch.recs[selection.order[end]]):
+            if end > at and selection.lost_before[end]:
+                break
+            end += 1
+        if end == at:
+            return 0, b""
+        times = batch.recs["utc_ns"][selection.order[at:end]]
+        self._state.last = int(selection.sequence[end - 1])
+        message = self._loss(end - at, int(selection.sequence[at]), "not-ip", int(times[0]), int(times[-1]))
+        return end - at, message
+
+
+class EtsiContent(_Etsi, ContentEncoder):
+    """IPCC: the IP packet, cut at its own length."""
+
+    _records = "cc"
+
+    def _write(self, batch: Batch, selection: Selection, start: int, out: Any, room: int, done: Any) -> int:
+        return int(lib.ln_etsi_packets(batch.c.recs, batch.c.data, selection.c, start, self._c, out, room, done))
+
+
+class EtsiHeaders(_Etsi, HeadersEncoder):
+    """Header reports, one a packet."""
+
+    _records = "iri"
+
+    def _write(self, batch: Batch, selection: Selection, start: int, out: Any, room: int, done: Any) -> int:
+        return int(lib.ln_etsi_headers(batch.c.recs, selection.c, start, self._c, out, room, done))
+
+
+def _put(at: int, octets: bytes) -> int:
+    """Puts octets into the thread's buffer; returns the index behind them."""
+    thread_buffer.view[at : at + len(octets)] = octets
+    return at + len(octets)
+
+
+def _fits(rec: Any) -> bool:
+    """Whether the C encoder takes the record: as `ip_length` and `ln_etsi_headers` in native/etsi.c have it."""
+    present = int(rec["present"])
+    if not present & abi.HAS_IP:
+        return False
+    if int(rec["kind"]) == abi.REC_HEADER:
+        return int(rec["ip_version"]) in (4, 6)
+    empty = present & abi.HAS_LENGTH and not int(rec["l3_len"])
+    return int(rec["cap_len"]) > int(rec["l3_off"]) and not empty
