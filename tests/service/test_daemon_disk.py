@@ -8,9 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 from daemon_rig import Rig
 
-from lictl.errors import LictlError
-from lictl.warrants.store import Store
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
@@ -27,16 +24,18 @@ def rig(tmp_path: Path, netns_prefix: str) -> Iterator[Rig]:
 
 
 def test_an_order_whose_account_cannot_be_written_is_not_in_force(rig: Rig) -> None:
-    """The operator is told, and neither the kernel nor the store keeps it: no later start arms it."""
-    (rig.home.root / "accounts").write_text("in the way")
+    """Approved, it waits outside of the kernel with an alarm, and is armed once its account can be written."""
+    (rig.home.root / "accounts").touch(mode=0o600)  # in the way
     rig.serve()
-    with pytest.raises(LictlError, match="account"):
-        rig.add("L-1")
-    store = Store.open(rig.home.database)
-    assert [warrant.state for warrant in store.list()] == ["revoked"]
-    store.close()
-    (rig.home.root / "accounts").unlink()
     rig.add("L-1")
+    assert "agency-gone" in rig.alarms()
+    assert rig.warrant("L-1")["state"] == "waiting"
+    rig.send(2)
+    (rig.home.root / "accounts").unlink()
+    rig.wait(lambda: rig.warrant("L-1")["state"] == "armed", "it is armed")
+    rig.send(3)
+    rig.wait(lambda: rig.stream("L-1")["matched"] == 3, "it has what came since")
+    assert "agency-gone" not in rig.alarms()
     assert rig.stop() == 0
 
 
@@ -48,7 +47,7 @@ def test_a_start_needs_no_room_for_accounts_that_did_not_change(rig: Rig) -> Non
     rig.wait(lambda: rig.stream("L-2")["matched"] == 3, "matched")
     rig.stop(9)
     (account,) = (rig.home.root / "accounts").rglob("*.json")
-    (account.with_suffix(".new")).mkdir()  # where the new file would be written
+    (account.with_suffix(".new")).mkdir(mode=0o700)  # where the new file would be written
     rig.serve()
     rig.send(2)
     rig.wait(lambda: rig.stream("L-2")["in_spool"] == 5, "spooled")

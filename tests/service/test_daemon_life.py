@@ -391,7 +391,7 @@ def test_no_identifier_stands_in_the_log_or_the_process_list(rig: Rig) -> None:
     titles = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
     rig.stop(signal.SIGKILL)
     rig.serve()
-    rig.revoke("SECRETLIID")
+    rig.revoke("W-1")  # the refused one has the same name
     rig.stop()
     for secret in (TARGET, "SECRETLIID", "CASE-"):
         assert secret not in rig.log.read_text()
