@@ -10,6 +10,7 @@ from lictl.handover.decode_msgpack import decode_msgpack
 from lictl.handover.decode_pcapng import decode_pcapng
 from lictl.handover.decode_text import decode_text
 from lictl.handover.decoded import DecodeError, Interface, Item, Loss, Opening, Record
+from lictl.handover.etsi_stream import decode_etsi
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ DECODERS: dict[str, Callable[[BinaryIO], Iterator[Item]]] = {
     "pcapng": decode_pcapng,
     "text": decode_text,
     "msgpack": decode_msgpack,
+    "etsi-102232": decode_etsi,
 }
 
 

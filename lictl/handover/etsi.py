@@ -55,7 +55,7 @@ class _Etsi(Encoder):
         generalized = self._options.time == "generalized"
         self._names = Names(info.liid, info.country, info.operator, info.element, generalized)
         self._state = State()
-        self._integrity = Integrity(self._options, info.keys, self._tri)
+        self._integrity = Integrity(self._options, info.keys, self._check)
         sealed = self._options.encryption != "none" and info.keys is not None
         self._sealer = Sealer(info.keys.payload_key) if sealed and info.keys is not None else None
         head = self._names.head(FLOWING)
@@ -90,9 +90,13 @@ class _Etsi(Encoder):
         """A record's sequenceNumber; they begin at 0."""
         return (sequence - 1 + self._before()) % MODULUS
 
-    def _tri(self, payload: bytes, ns: int) -> tuple[int, bytes]:
-        number = self._state.tri % MODULUS
+    def _tri(self, payload: bytes, ns: int) -> bytes:
         self._state.tri += 1
+        return self._names.pdu(self._state.tri - 1, ns, payload)
+
+    def _check(self, payload: bytes, ns: int) -> tuple[int, bytes]:
+        number = self._state.checks % MODULUS
+        self._state.checks += 1
         return number, self._names.pdu(number, ns, payload)
 
     def _iri(self, payload: bytes, ns: int) -> bytes:
@@ -114,11 +118,11 @@ class _Etsi(Encoder):
         """IPIRI; a begin behind cINReset and firstSegmentFlag, an end before all signatures and lastSegmentFlag."""
         out = b""
         if event.kind == "begin":
-            out = self._tri(tri(CIN_RESET), event.ns)[1] + self._tri(tri(FIRST_SEGMENT), event.ns)[1]
+            out = self._tri(tri(CIN_RESET), event.ns) + self._tri(tri(FIRST_SEGMENT), event.ns)
         out += self._flush(event.ns, ended=True) if event.kind in ("end", "suspend") else b""
         out += self._iri(event_payload(event), event.ns)
         if event.kind == "end":
-            out += self._integrity.end(self._state, event.ns) + self._tri(tri(LAST_SEGMENT), event.ns)[1]
+            out += self._integrity.end(self._state, event.ns) + self._tri(tri(LAST_SEGMENT), event.ns)
         return out
 
     def due(self, now_ns: int) -> bytes:
@@ -140,7 +144,7 @@ class _Etsi(Encoder):
             f"lictl gap of={self._records} lost={lost} seq={first}-{(first + lost - 1) % MODULUS if lost else first} "
             f"reason={reason} from={format_rfc3339(from_ns)} to={format_rfc3339(to_ns)}"
         )
-        return self._tri(operator_message(text), to_ns)[1]
+        return self._tri(operator_message(text), to_ns)
 
     # ---- records
 
@@ -193,7 +197,7 @@ class _Etsi(Encoder):
         if at == start:
             raise LictlError("a record is too long for an output buffer.", "Please report this: it cannot happen.")
         if self._options.acknowledgement == "request":
-            used = _put(used, self._tri(tri(ACK_REQUEST), int(batch.recs[selection.order[at - 1]]["utc_ns"]))[1])
+            used = _put(used, self._tri(tri(ACK_REQUEST), int(batch.recs[selection.order[at - 1]]["utc_ns"])))
         return used, at, unfit
 
     def _finish(self, at: int, size: int, count: int, ns: int) -> int:

@@ -36,16 +36,16 @@ class Integrity:
     Args:
         options: `integrity` and `signature`.
         keys: the agency's; needed where something is signed.
-        tri: makes a PS-PDU of a TRI payload and a time; gives its number and its octets.
+        pdu: makes a PS-PDU of a payload and a time; gives its number and its octets.
     """
 
     def __init__(
-        self, options: EtsiOptions, keys: AgencyKeys | None, tri: Callable[[bytes, int], tuple[int, bytes]]
+        self, options: EtsiOptions, keys: AgencyKeys | None, pdu: Callable[[bytes, int], tuple[int, bytes]]
     ) -> None:
         self._hash = options.integrity
         self._signature = options.signature
         self._keys = keys
-        self._tri = tri
+        self._pdu = pdu
 
     @property
     def on(self) -> bool:
@@ -65,7 +65,7 @@ class Integrity:
         if not self.on:
             return b""
         value = hashlib.new(self._hash, octets).digest()
-        number, out = self._tri(self._check(_DIGEST, kind, numbers, value), ns)
+        number, out = self._pdu(self._check(_DIGEST, kind, numbers, value), ns)
         if self._signature == "none":
             return out
         pending = state.pending[kind]
@@ -81,7 +81,7 @@ class Integrity:
             return b""
         numbers = b"".join(tlv(0x02, n.to_bytes(n.bit_length() // 8 + 1)) for n, _ in digests)
         value = self._signed(b"".join(value for _, value in digests))
-        _, out = self._tri(self._check(_SIGNATURE, kind, numbers, value), ns)
+        _, out = self._pdu(self._check(_SIGNATURE, kind, numbers, value), ns)
         state.pending[kind] = Pending()
         return out
 

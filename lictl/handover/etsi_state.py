@@ -15,7 +15,7 @@ SIGN_NS: Final = 30_000_000_000
 """The longest that a digest waits for its signature."""
 KINDS: Final = ("iri", "cc")
 """Each has a numbering and a hash stream of its own."""
-_HEAD: Final = struct.Struct("<BQQQIIQQQ")
+_HEAD: Final = struct.Struct("<BQQQQIIQQQ")
 _PENDING: Final = struct.Struct("<QBB")
 _NUMBER: Final = struct.Struct("<I")
 _VERSION: Final = 1
@@ -41,7 +41,8 @@ class State:
     Attributes:
         last: sequence of the last packet, delivered or lost.
         iri: IRI PDUs that are not packets: events and summaries.
-        tri: PDUs of type TRI.
+        tri: PDUs of type TRI, integrity checks aside.
+        checks: integrity checks: a numbering of their own, so that a receiver sees a missing one.
         sealed_since: UTC seconds at which the first payload was sealed, 0 before.
         sealed: octets sealed since then, modulo 2^32.
         untold: packets taken into a summary that is not delivered.
@@ -53,6 +54,7 @@ class State:
     last: int = 0
     iri: int = 0
     tri: int = 0
+    checks: int = 0
     sealed_since: int = 0
     sealed: int = 0
     untold: int = 0
@@ -63,7 +65,7 @@ class State:
     def to_bytes(self) -> bytes:
         """At most MAX_STATE octets."""
         out = _HEAD.pack(
-            _VERSION, self.last, self.iri, self.tri, self.sealed_since, self.sealed,
+            _VERSION, self.last, self.iri, self.tri, self.checks, self.sealed_since, self.sealed,
             self.untold, self.untold_first, self.untold_ns,
         )  # fmt: skip
         for kind in KINDS:

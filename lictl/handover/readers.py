@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lictl.handover.decode_etsi import PS_PDUS
+
 if TYPE_CHECKING:
     from lictl.handover.pdu import PduFormat
 
-PDU_FORMATS: dict[str, PduFormat] = {}
+PDU_FORMATS: dict[str, PduFormat] = {"etsi-102232": PS_PDUS}
 """Formats that are a sequence of PDUs: what reads them."""

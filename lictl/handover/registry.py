@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lictl.errors import RefusedError, UsageError
 from lictl.handover.etsi import EtsiContent, EtsiHeaders
+from lictl.handover.etsi_dialect import EtsiDialect
 from lictl.handover.msgpack import MsgpackContent, MsgpackHeaders
 from lictl.handover.pcapng import PcapngContent, PcapngHeaders
 from lictl.handover.pdu import Silent
@@ -37,7 +38,7 @@ HEADERS: dict[str, Callable[[StreamInfo], HeadersEncoder]] = {
     "msgpack": MsgpackHeaders,
     "etsi-102232": EtsiHeaders,
 }
-DIALECTS: dict[str, Callable[[StreamConfig], Dialect]] = {}
+DIALECTS: dict[str, Callable[[StreamConfig], Dialect]] = {"etsi-102232": EtsiDialect}
 """Formats with a protocol of their own on a connection; of all others `Silent` serves."""
 
 

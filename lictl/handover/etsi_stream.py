@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A file of PS-PDUs as items: openings, records with the losses before them, declared losses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, BinaryIO, Final
+
+from lictl.handover.decode_etsi import PS_PDUS
+from lictl.handover.decoded import DecodeError, Item, Opening, Record
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lictl.handover.decoded import Loss
+    from lictl.handover.pdu import Pdu
+
+_CHUNK: Final = 1 << 16
+_MODULUS: Final = 1 << 32
+
+
+def decode_etsi(stream: BinaryIO) -> Iterator[Item]:
+    """The items of a stream. Sealed payloads stay closed and give none; neither do events.
+
+    Raises:
+        DecodeError: on the way, where the octets are no PS-PDUs.
+    """
+    orders: dict[tuple[str, str, str], _Numbering] = {}
+    for pdu in pdus(stream):
+        if pdu.loss is not None:
+            yield pdu.loss
+            for (liid, cin, _), numbering in orders.items():
+                if (liid, cin) == (pdu.liid, pdu.stream):
+                    numbering.told(pdu.loss)
+        if pdu.kind not in ("cc", "iri") or pdu.sequence is None:
+            continue
+        numbering = orders.setdefault((pdu.liid, pdu.stream, pdu.kind), _Numbering())
+        lost = numbering.step(pdu.sequence)
+        if pdu.record is None:
+            numbering.carried += lost
+            continue
+        if not numbering.opened:
+            numbering.opened = True
+            yield Opening("content" if pdu.kind == "cc" else "headers", pdu.liid, {"cin": pdu.stream})
+        yield _with(pdu.record, lost + numbering.carried)
+        numbering.carried = 0
+
+
+def pdus(stream: BinaryIO) -> Iterator[Pdu]:
+    """The PDUs of a stream, one at a time.
+
+    Raises:
+        DecodeError: as `decode_etsi`; names the offset.
+    """
+    buffer, offset = bytearray(), 0
+    while chunk := stream.read(_CHUNK):
+        buffer += chunk
+        used = 0
+        try:
+            while used < len(buffer):
+                size = PS_PDUS.length(memoryview(bytes(buffer[used : used + 32])))
+                if not size or size > len(buffer) - used:
+                    break
+                yield PS_PDUS.decode(bytes(buffer[used : used + size]))
+                used, offset = used + size, offset + size
+        except DecodeError as error:
+            raise DecodeError(f"offset {offset}: {error}") from None
+        del buffer[:used]
+    if buffer:
+        raise DecodeError(f"offset {offset}: ends inside a PDU")
+
+
+class _Numbering:
+    """One numbering as received.
+
+    Attributes:
+        opened: its opening was given.
+        carried: losses seen at a PDU that is no record.
+    """
+
+    def __init__(self) -> None:
+        self.opened = False
+        self.carried = 0
+        self._next = 0
+
+    def step(self, number: int) -> int:
+        """Numbers jumped over; 0 for one that comes again."""
+        ahead = (number - self._next) % _MODULUS
+        if ahead >= _MODULUS // 2:
+            return 0
+        self._next = number + 1
+        return ahead
+
+    def told(self, loss: Loss) -> None:
+        """A loss that was declared is no jump."""
+        if loss.lost and loss.first_sequence == self._next:
+            self._next = loss.first_sequence + loss.lost
+
+
+def _with(record: Record, lost: int) -> Record:
+    return replace(record, lost_before=lost) if lost else record
