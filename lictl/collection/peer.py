@@ -10,7 +10,15 @@ import time
 from typing import TYPE_CHECKING
 
 from lictl.delivery import wire
-from lictl.delivery.blocks import FLAG_SEALED, HEADER_BYTES, BlockError, check_payload, header_key, parse_header
+from lictl.delivery.blocks import (
+    FLAG_SEALED,
+    HEADER_BYTES,
+    BlockError,
+    BlockKind,
+    check_payload,
+    header_key,
+    parse_header,
+)
 from lictl.delivery.wire import Frame, FrameType, ProtocolError
 
 if TYPE_CHECKING:
@@ -157,7 +165,8 @@ class Peer:
         check_payload(header, payload)
         with self._receiver.lock, _disk():
             if file.account.is_new(header, self._first):
-                file.append(payload)
+                if header.kind != BlockKind.NOTE:  # left from a time when this agency fetched files
+                    file.append(payload)
                 file.account.add(header)
             else:
                 file.account.duplicates += 1

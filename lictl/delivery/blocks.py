@@ -50,6 +50,8 @@ class BlockKind(enum.IntEnum):
     GAP = 3
     END = 4
     EVENT = 5
+    NOTE = 6
+    """A line of JSON for the file of events; no part of the format, and nothing for a connection."""
 
 
 _KINDS = frozenset(int(kind) for kind in BlockKind)

@@ -138,15 +138,16 @@ def _write(batch: Batch, selection: Selection, stream: Stream) -> tuple[int, Exc
     """Encodes and appends; returns how many records are in the spool, and what stopped it."""
     done = 0
     try:
-        for encoded in stream.encoder.encode(batch, selection):
-            end = done + encoded.records + encoded.unfit
-            if end == selection.n and not selection.lost_after:
-                position = stream.stored_position()
-            else:
-                recs = batch.recs[selection.order[done:end]]
-                position = stream.stored_behind(recs["cpu"], recs["slot_seq"], encoded.last_sequence)
-            stream.write(encoded, position)
-            done = end
+        for part in stream.parts(selection):
+            for encoded in stream.encoder.encode(batch, part):
+                end = done + encoded.records + encoded.unfit
+                if end == selection.n and not selection.lost_after:
+                    position = stream.stored_position()
+                else:
+                    recs = batch.recs[selection.order[done:end]]
+                    position = stream.stored_behind(recs["cpu"], recs["slot_seq"], encoded.last_sequence)
+                stream.write(encoded, position)
+                done = end
     except Exception as error:  # isolation: one stream's failure is never another's
         if not isinstance(error, SpoolFull | OSError):
             _log.error("stream failed", agency=stream.agency, error=type(error).__name__, **log.place(error))

@@ -14,12 +14,17 @@ import numpy as np
 from lictl.delivery.blocks import BlockKind
 from lictl.delivery.spool import SpoolFull
 from lictl.handover.base import Gap
+from lictl.mediation import notes
 from lictl.probe.batch import Position
 from lictl.times import now_ns
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lictl.delivery.crc import Buffer
     from lictl.handover.base import ContentEncoder, Encoded, Event, GapReason, HeadersEncoder
+    from lictl.mediation.rotation import Rotation
+    from lictl.probe.batch import Selection
 
 U16 = np.ndarray[Any, np.dtype[np.uint16]]
 U64 = np.ndarray[Any, np.dtype[np.uint64]]
@@ -99,12 +104,14 @@ class Stream:
     """
 
     def __init__(
-        self, claim: int, agency: str, encoder: ContentEncoder | HeadersEncoder, spool: SpoolLike, incarnation: int
-    ) -> None:
+        self, claim: int, agency: str, encoder: ContentEncoder | HeadersEncoder, spool: SpoolLike, incarnation: int,
+        rotation: Rotation | None = None,
+    ) -> None:  # fmt: skip
         """Continues where the spool ends.
 
         Args:
             incarnation: li_config.incarnation: kernel counters of another one mean nothing to this stream.
+            rotation: for an agency that fetches files; notes of events and gaps are written beside them.
         """
         self.claim = claim
         self.agency = agency
@@ -116,6 +123,8 @@ class Stream:
         self._spool = spool
         self._owner = _OWNER.pack(claim, incarnation)
         self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
+        self._notes: deque[tuple[bytes, int]] = deque(maxlen=MAX_EVENTS)
+        self._rotation = rotation
         self._opened = False
         self._retry_at = 0.0
         self._last_ns = 0
@@ -148,18 +157,33 @@ class Stream:
     @property
     def writable(self) -> bool:
         """Opening, pending gap and events stand in the spool, or could be written just now."""
-        if self._opened and self.pending is None and not self._events:
+        if self._opened and self.pending is None and not self._events and not self._notes:
             return True
         if time.monotonic() < self._retry_at:
             return False
         try:
-            self._write_opening()
-            self._write_pending()
-            self._write_events()
+            self._write_first()
         except Exception as error:  # whatever it is, it is this stream's alone
             self._failed(error)
             return False
         return True
+
+    def parts(self, selection: Selection) -> Iterator[Selection]:
+        """The selection, whole, or in parts between which a file ends where that is due.
+
+        Raises:
+            SpoolFull, OSError: the next file cannot be begun.
+        """
+        if self._rotation is None:
+            yield selection
+            return
+        at = 0
+        while at < selection.n:
+            self._rotate()
+            stop = min(at + self._rotation.room, selection.n)
+            yield selection.part(at, stop)
+            at = stop
+        self._rotate()  # a file that is full is the agency's now, not when the next packet comes
 
     def write(self, encoded: Encoded, position: bytes) -> None:
         """Appends a chunk of records.
@@ -177,6 +201,8 @@ class Stream:
         self.counts.lost_format += encoded.unfit
         self.counts.bytes += len(encoded.payload)
         self._last_ns = encoded.last_ns
+        if self._rotation is not None:
+            self._rotation.add(encoded.records, len(encoded.payload))
 
     def lose(self, gap: Gap, kernel: int, error: Exception | None) -> None:
         """Remembers numbers that will not be written; of them the kernel had lost `kernel` before."""
@@ -212,6 +238,7 @@ class Stream:
         try:
             if due := self.encoder.due(now_ns):
                 self._mark(BlockKind.EVENT, due, self._stored_here())
+            self._rotate()
         except Exception as error:  # as in `writable`
             self._failed(error)
 
@@ -221,9 +248,7 @@ class Stream:
         Raises:
             SpoolFull, OSError: there is no room; try again later.
         """
-        self._write_opening()
-        self._write_pending()
-        self._write_events()
+        self._write_first()
         self._mark(BlockKind.END, b"", self.stored_position())
 
     def _stored_here(self) -> bytes:
@@ -242,6 +267,20 @@ class Stream:
         # The receiver lacks a chunk, which may have held declarations: begin anew.
         self._opened = False
 
+    def _write_first(self) -> None:
+        self._write_opening()
+        self._write_pending()
+        self._write_events()
+        self._write_notes()
+
+    def _rotate(self) -> None:
+        """Ends the file and begins the next one where that is due."""
+        if self._rotation is not None and (cause := self._rotation.cause):
+            now = now_ns()
+            self._mark(BlockKind.NOTE, notes.of_rotation(cause, now), self._stored_here(), now)
+            self._opened = False
+            self._write_opening()
+
     def _write_opening(self) -> None:
         if not self._opened:
             self.encoder.resume(_parts(self._spool.position)[2])
@@ -249,6 +288,8 @@ class Stream:
             # It moves nothing: a gap that follows is found again, as a jump, if this process dies in between.
             self._mark(BlockKind.OPEN, opening, self._stored_here())
             self._opened = True
+            if self._rotation is not None:
+                self._rotation.begin()
 
     def _write_pending(self) -> None:
         gap = self.pending
@@ -260,21 +301,36 @@ class Stream:
             )  # fmt: skip
             self.counts.bytes += len(payload)
             self.pending = None
+            if self._rotation is not None:
+                self._rotation.add(0, len(payload))
+                self._notes.append((notes.of_gap(gap), gap.to_ns))
         self.failure = ""
 
     def _write_events(self) -> None:
         while self._events:
-            if told := self.encoder.event(self._events[0]):
+            event = self._events[0]
+            if told := self.encoder.event(event):
                 self._mark(BlockKind.EVENT, told, self._stored_here())
             self._events.popleft()
+            if self._rotation is not None:
+                self._notes.append((notes.of_event(event), event.ns))
+                self._rotation.tell()
 
-    def _mark(self, kind: BlockKind, payload: bytes, position: bytes) -> None:
+    def _write_notes(self) -> None:
+        """Behind the blocks that they tell of: were both one step, a retry would hand an event over twice."""
+        while self._notes:
+            self._mark(BlockKind.NOTE, self._notes[0][0], self._stored_here(), self._notes[0][1])
+            self._notes.popleft()
+
+    def _mark(self, kind: BlockKind, payload: bytes, position: bytes, ns: int = 0) -> None:
         """A block without records or losses; the spool gives it the stream's last number."""
         self._spool.append(
-            kind, payload, records=0, first_sequence=0, last_sequence=0, lost=0, first_ns=0, last_ns=0,
+            kind, payload, records=0, first_sequence=0, last_sequence=0, lost=0, first_ns=ns, last_ns=ns,
             position=position,
         )  # fmt: skip
         self.counts.bytes += len(payload)
+        if self._rotation is not None and kind is not BlockKind.OPEN:
+            self._rotation.add(0, len(payload))
 
 
 def _parts(stored: bytes) -> tuple[bytes, bytes, bytes]:

@@ -212,6 +212,21 @@ class Selection:
         self.c.sequence = _pointer("uint64_t *", self._sequence)
         self.c.lost_before = _pointer("uint32_t *", self._lost_before)
 
+    def part(self, start: int, stop: int) -> Selection:
+        """The records [start, stop), at least one, as a selection in the same memory; without losses behind them."""
+        other = Selection.__new__(Selection)
+        other._order = self._order[start:stop]
+        other._sequence = self._sequence[start:stop]
+        other._lost_before = self._lost_before[start:stop]
+        other.c = ffi.new("struct ln_sequenced *")
+        other.c.order = _pointer("uint32_t *", other._order)
+        other.c.sequence = _pointer("uint64_t *", other._sequence)
+        other.c.lost_before = _pointer("uint32_t *", other._lost_before)
+        other.c.n = stop - start
+        before = int(self._sequence[start - 1]) if start else int(self._sequence[self.n - 1]) - self.n - self.lost
+        other.c.lost = int(self._sequence[stop - 1]) - before - (stop - start)  # lost_before stops at 2^32-1
+        return other
+
     @property
     def n(self) -> int:
         """How many records remain."""

@@ -85,7 +85,7 @@ def test_trailer_round_trip(position: bytes) -> None:
         parse_trailer(trailer[:-1] + bytes([trailer[-1] ^ 1]))
 
 
-@pytest.mark.parametrize(("kind", "trailer_len"), [(0, 4), (6, 4), (2, 8193)])
+@pytest.mark.parametrize(("kind", "trailer_len"), [(0, 4), (7, 4), (2, 8193)])
 def test_impossible_values_are_refused(kind: int, trailer_len: int) -> None:
     """A header with a good checksum and impossible values is refused too."""
     with pytest.raises(BlockError):
