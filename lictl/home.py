@@ -75,6 +75,11 @@ class Home:
         return self.root / "spool"
 
     @property
+    def outbox(self) -> Path:
+        """Files that agencies fetch, where their folder is not elsewhere; one folder an agency."""
+        return self.root / "outbox"
+
+    @property
     def exists(self) -> bool:
         """True once ``lictl init`` has made this home."""
         return self.site_file.is_file()

@@ -22,6 +22,7 @@ from lictl.cli import (
     site,
     state,
     status,
+    verify,
     versions,
     warrant,
 )
@@ -53,5 +54,5 @@ app.add_typer(warrant.app, name="warrant")
 app.add_typer(role.app, name="role")
 app.add_typer(profile.app, name="profile")
 app.add_typer(audit.app, name="audit")
-for module in (site, serve, status, collect, demo, doctor, versions, report, drill):
+for module in (site, serve, status, collect, demo, doctor, versions, report, drill, verify):
     module.register(app)

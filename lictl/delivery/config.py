@@ -41,6 +41,7 @@ class StreamConfig:
         country: ISO 3166-1 alpha-2, of the operator.
         framing: how payloads fall apart into datagrams: `lictl.handover.base.Framing`.
         options: the agency's, for the format.
+        seed: of the agency's Ed25519 key, 32 bytes, for files with a signed manifest; else empty. It has no repr.
     """
 
     name: str
@@ -54,6 +55,7 @@ class StreamConfig:
     country: str = ""
     framing: str = "stream"
     options: dict[str, str] = field(default_factory=dict)
+    seed: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

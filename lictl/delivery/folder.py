@@ -30,16 +30,20 @@ class Folder:
     Args:
         path: of the folder.
         owner: user and group that files made here are given to; None leaves them.
+        within: the folder that it is directly in, which the way there begins at; None: the way begins at the root.
 
     Attributes:
         fd: descriptor of the folder.
         path: for messages.
     """
 
-    def __init__(self, path: Path, owner: Owner | None = None) -> None:
+    def __init__(self, path: Path, owner: Owner | None = None, within: Folder | None = None) -> None:
         self.path = path
         self._owner = owner
-        self.fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _SAFE) if _BY_DESCRIPTOR else -1
+        self.fd = -1
+        if _BY_DESCRIPTOR:
+            way, at = (path, None) if within is None else (path.name, within.fd)
+            self.fd = os.open(way, os.O_RDONLY | os.O_DIRECTORY | _SAFE, dir_fd=at)
         if owner is not None:
             os.fchown(self.fd, *owner)
 

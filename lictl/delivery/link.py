@@ -88,6 +88,9 @@ class Link(ABC):
         elif self.phase is Phase.FLOWING:
             self._guarded(lambda: self._probe(now))
 
+    def orphaned(self) -> None:  # noqa: B027  it is one to most links
+        """The daemon is gone; nothing comes before another one opens the spool."""
+
     @property
     @abstractmethod
     def drained(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lictl.delivery.filed import FilesLink
 from lictl.delivery.framed import FramedLink
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 LINKS: dict[TransportKind, Callable[[StreamConfig, Route], Link]] = {
     "lictl": FramedLink,
+    "files": FilesLink,
 }
 
 

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lictl.delivery.ceiling import Ceiling
+from lictl.delivery.filing import Filing
 from lictl.delivery.resolve import Resolver
+from lictl.delivery.shelf import Shelf, prepare
 from lictl.delivery.tls import client_context
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ class Route:
         tls: settings of its connections; None: they are plain.
         ceiling: of all links together.
         selector: of the loop.
+        shelf: for "files": where they go; else None.
     """
 
     host: str
@@ -40,6 +44,7 @@ class Route:
     tls: ssl.SSLContext | None
     ceiling: Ceiling
     selector: selectors.BaseSelector
+    shelf: Shelf | None = None
 
 
 def make_route(config: WorkerConfig, selector: selectors.BaseSelector) -> Route:
@@ -58,4 +63,12 @@ def make_route(config: WorkerConfig, selector: selectors.BaseSelector) -> Route:
         tls=client_context(transport) if transport.tls else None,
         ceiling=Ceiling(transport.bytes_per_s),
         selector=selector,
+        shelf=_shelf(config) if transport.kind == "files" else None,
     )
+
+
+def _shelf(config: WorkerConfig) -> Shelf:
+    filing = Filing.of(config.transport.files)
+    folder = Path(filing.folder)
+    prepare(folder, config.uid)
+    return Shelf(folder, filing, config.agency)

@@ -106,6 +106,8 @@ class Worker:
         if not data:
             self._selector.unregister(_STDIN)
             self._orphan = True
+            for link in self._links.values():
+                link.orphaned()
             return
         self._messages.feed(data)
         self._handle_messages()

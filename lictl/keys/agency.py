@@ -30,7 +30,9 @@ class AgencyKeys:
     """
 
     def __init__(self, secret: bytes) -> None:
-        self._ed25519 = Ed25519PrivateKey.from_private_bytes(derive(secret, b"lictl agency ed25519"))
+        self.eddsa_seed: bytes = derive(secret, b"lictl agency ed25519")
+        """Private half of the key of `sign_eddsa`: all that a delivery process gets to sign with."""
+        self._ed25519 = Ed25519PrivateKey.from_private_bytes(self.eddsa_seed)
         self._p256 = _p256(secret)
         self.payload_key: bytes = derive(secret, b"lictl agency payload")
         """AES-256, for formats that seal their payloads."""

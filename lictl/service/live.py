@@ -8,11 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from lictl.delivery.config import StreamConfig
+from lictl.delivery.filing import Filing, placed
 from lictl.delivery.spool import Spool
 from lictl.errors import MachineError
 from lictl.handover.base import StreamInfo
 from lictl.handover.registry import encoder
 from lictl.keys.sealer import derive
+from lictl.mediation.rotation import Rotation
 from lictl.mediation.stream import Stream
 from lictl.service import accounting, accounts
 
@@ -181,6 +183,7 @@ def open_stream(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, in
 
 def _opened(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, incarnation: int) -> LiveStream:
     home, site = rooms.home, rooms.site
+    keys = rooms.store.agency_keys(agency.name)
     info = StreamInfo(
         liid=warrant.liid,
         case_id=warrant.case_id,
@@ -192,7 +195,7 @@ def _opened(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, incarn
         interfaces=rooms.interface_name,
         options=agency.options,
         uuid=warrant.uuid,
-        keys=rooms.store.agency_keys(agency.name),
+        keys=keys,
     )
     made = encoder(format_, info)
     name = stream_name(warrant, format_)
@@ -202,7 +205,8 @@ def _opened(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, incarn
     quota = agency.transport.backlog_bytes or rooms.quota_bytes
     spool = Spool.open(folder, quota, owner_uid=rooms.uid, key=key)
     try:
-        stream = Stream(warrant.claim, agency.name, made, spool, incarnation)
+        rotation = Rotation(Filing.of(agency.transport.files), quota) if agency.transport.kind == "files" else None
+        stream = Stream(warrant.claim, agency.name, made, spool, incarnation, rotation)
         known = accounts.load(path)
         saved = _base(known, spool, stream, warrant.claim, incarnation)
         if saved is not known:  # what is taken up unchanged needs no room on a full disk
@@ -211,8 +215,10 @@ def _opened(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, incarn
         spool.close()
         raise
     config = StreamConfig(name, warrant.liid, made.name, made.suffix, made.mode, site.operator, site.element, key,
-                          site.country, made.framing, agency.options)  # fmt: skip
-    receiver = replace(agency, transport=rooms.store.transport(agency.name))
+                          site.country, made.framing, agency.options,
+                          keys.eddsa_seed if agency.transport.kind == "files" else b"")  # fmt: skip
+    transport = placed(rooms.store.transport(agency.name), home.outbox / agency.name)
+    receiver = replace(agency, transport=transport)
     return LiveStream(name, receiver, spool, stream, saved, path, config, ended=saved.ended)
 
 
