@@ -69,7 +69,7 @@ def test_every_cut_is_seen(form: str, mode: str) -> None:
     """A stream that ends between items is good so far, inside an item it is an error."""
     stream = sample(form, mode)
     whole = drain(form, stream)
-    assert whole >= 5
+    assert whole >= 4  # of a format without interfaces
     good = [cut for cut in range(len(stream)) if drain(form, stream[:cut]) >= 0]
     assert len(good) <= whole + 2
 
