@@ -31,7 +31,7 @@ _TRI_KINDS: Final[dict[str, PduKind]] = {
 }  # fmt: skip
 _EVENTS: Final = ("", "begin", "end", "continue", "report")
 _GAP: Final = re.compile(
-    rb"lictl gap of=(?P<of>cc|iri) lost=(?P<lost>\d{1,18}) seq=(?P<first>\d{1,10})-\d{1,10} reason=(?P<reason>[\w-]+) "
+    rb"lictl gap of=(?P<of>cc|iri) lost=(?P<lost>\d{1,20}) seq=(?P<first>\d{1,10})-\d{1,10} reason=(?P<reason>[\w-]+) "
     rb"from=(?P<begin>\S{1,40}) to=(?P<end>\S{1,40})"
 )
 _TIME: Final = re.compile(r"(\d{14})(?:[.,](\d{1,9}))?\d*(?:Z|\+0000)?")

@@ -8,13 +8,27 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from etsi_schema import FORM, IPCC_ID, IRI_ID, ONLY_ID, READER, REPORT_ID, encoded, header, pdus, read, reference
-from handover_records import T0, TCP, UDP, encode_all, info, packet
+from etsi_schema import (
+    FORM,
+    IPCC_ID,
+    IRI_ID,
+    KEYS,
+    ONLY_ID,
+    READER,
+    REPORT_ID,
+    encoded,
+    header,
+    pdus,
+    read,
+    reference,
+    schema,
+)
+from handover_records import T0, TCP, UDP, encode_all, info, numbered, packet
 from handover_records import header as header_record
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lictl.handover.base import Event
+from lictl.handover.base import Event, Gap
 from lictl.handover.etsi_iri import event_payload
 from lictl.handover.etsi_pdu import (
     ACK_REQUEST,
@@ -30,6 +44,7 @@ from lictl.handover.etsi_pdu import (
     option_response,
     tri,
 )
+from lictl.handover.pdu import split
 from lictl.handover.registry import encoder
 from lictl.probe import abi
 from lictl.probe.batch import Batch, Position
@@ -274,3 +289,18 @@ def test_openssl_reads_every_pdu(tmp_path: Path) -> None:
         assert run.returncode == 0, run.stderr
         assert run.stdout.count("cons") >= 5
     assert [value["payload"][0] for value in read(data)] == ["cCPayloadSequence", "tRIPayload"]
+
+
+@pytest.mark.parametrize("options", [{}, {"encryption": "aes-256-cbc"}, {"signature": "eddsa"}])
+def test_whole_streams_are_written_as_asn1tools_writes_them(options: dict[str, str]) -> None:
+    """Whatever stands in a stream with checks, what asn1tools reads it encodes to the same octets."""
+    options = {"integrity": "sha512", "signature": "ecdsa", "acknowledgement": "request", **options}
+    one = encoder(FORM, info("content", options, keys=KEYS))
+    frames = [bytes(14) + b"E" * (1 + 37 * i) for i in range(120)]
+    out = one.event(Event("begin", T0, ("203.0.113.7", "2001:db8::/32", "192.0.2.0/24")))
+    out += encode_all(one, numbered([packet(frame) for frame in frames]), frames)[0]
+    out += one.gap(Gap(3, 121, "quota", T0, T0)) + one.event(Event("end", T0))
+    found = split(READER, out)
+    assert len(found) > 120
+    for raw in found:
+        assert reference(schema().decode("PS-PDU", raw)) == raw
