@@ -19,6 +19,7 @@ from lictl.cli import (
     report,
     role,
     serve,
+    sftp,
     site,
     state,
     status,
@@ -49,6 +50,7 @@ def root(home: state.HomeOption = None, as_json: state.JsonOption = False) -> No
 certificate.register(warrant.app)
 check.register(warrant.app)
 new_order.register(warrant.app)
+sftp.register(agency.app)
 app.add_typer(agency.app, name="agency")
 app.add_typer(warrant.app, name="warrant")
 app.add_typer(role.app, name="role")

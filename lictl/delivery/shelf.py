@@ -31,6 +31,8 @@ UNFINISHED = ".unfinished"
 FILE_MODE = 0o640
 SHARED_MODE = 0o2750
 _PRIVATE_MODE = 0o700
+_WORK_MODE = 0o2700
+"""Files get the agency's group while they are written: a rename does not change it."""
 _MARGIN = 2 * MIB
 _COUNT_S = 10.0
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
@@ -116,28 +118,28 @@ class Shelf:
         self._unfinished.close()
 
 
-def prepare(folder: Path, uid: int | None, gid: int | None = None) -> None:
+def prepare(folder: Path, uid: int | None) -> None:
     """Makes the folders where they are not there, and gives them to who writes; what is there keeps its group.
 
     Args:
         folder: of the agency.
         uid: of the delivery user; None: this process's.
-        gid: of the agency's group; None: as it is.
 
     Raises:
         MachineError: they cannot be made.
     """
     try:
-        folder.mkdir(mode=0o755, parents=True, exist_ok=True)
-        for name, mode in ((FILES, SHARED_MODE), (UNFINISHED, _PRIVATE_MODE)):
+        folder.parent.mkdir(mode=_PRIVATE_MODE, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o755, exist_ok=True)
+        for name, mode in ((FILES, SHARED_MODE), (UNFINISHED, _WORK_MODE)):
             path = folder / name
             fresh = not path.exists()
             path.mkdir(mode=mode, exist_ok=True)
             fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
             try:
                 if uid is not None:
-                    os.fchown(fd, uid, gid if name == FILES and gid is not None else -1)
-                if fresh or gid is not None:
+                    os.fchown(fd, uid, -1)
+                if fresh:
                     os.fchmod(fd, mode)
             finally:
                 os.close(fd)

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from lictl import faults
+from lictl.delivery.filing import Filing
 from lictl.errors import UsageError
 from lictl.handover.base import StreamInfo
 from lictl.handover.registry import encoder, formats
@@ -85,6 +86,8 @@ def check_agency(agency: Agency) -> None:
     Raises:
         UsageError: what is wrong.
     """
+    if agency.transport.kind == "files":
+        Filing.of(agency.transport.files)
     modes: tuple[Literal["content", "headers"], ...] = ("content", "headers")
     for mode in modes:
         if agency.format in formats(mode) or mode == "content":

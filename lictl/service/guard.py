@@ -72,6 +72,8 @@ def check_files(home: Home, uid: int | None) -> None:
             path = below / name
             if path not in (home.run, home.socket):
                 _refuse(exposure(path, owners=owners))
+        if below == home.root:  # agencies read there, and reach it through their SFTP session's chroot alone
+            folders[:] = [name for name in folders if name != home.outbox.name]
 
 
 def open_passages(home: Home) -> None:
