@@ -49,6 +49,8 @@ class _Etsi(Encoder):
     framing = "ber"
     _records: ClassVar[str]
     """Kind of PDU that a record becomes: "cc" or "iri"."""
+    _losses: ClassVar[str]
+    """Whose numbers a loss is told in."""
 
     def __init__(self, info: StreamInfo) -> None:
         self._options = EtsiOptions.of(info)
@@ -99,14 +101,23 @@ class _Etsi(Encoder):
         self._state.checks += 1
         return number, self._names.pdu(number, ns, payload)
 
-    def _iri(self, payload: bytes, ns: int) -> bytes:
-        """An IRI PDU that is not a record, with its digest."""
-        number = ((self._state.last if self._records == "iri" else 0) + self._state.iri) % MODULUS
-        self._state.iri += 1
-        pdu = self._names.pdu(number, ns, payload)
-        if self._sealer is not None:
-            pdu = self._sealer.seal(self._state, pdu, number, ns)
-        return pdu + self._integrity.cover(self._state, "iri", integer(0x02, number), pdu, ns)
+    def _counted(self) -> int:
+        """Records in the numbering of IRI so far, lost ones included."""
+        return self._state.last if self._records == "iri" else 0
+
+    def _iris(self, payloads: list[bytes], ns: int) -> bytes:
+        """IRI PDUs that are not records, with their digests."""
+        out = b""
+        for begin in range(0, len(payloads), MAX_COVERED):
+            numbers, pdus = b"", b""
+            for payload in payloads[begin : begin + MAX_COVERED]:
+                number = (self._counted() + self._state.iri) % MODULUS
+                self._state.iri += 1
+                pdu = self._names.pdu(number, ns, payload)
+                pdus += pdu if self._sealer is None else self._sealer.seal(self._state, pdu, number, ns)
+                numbers += integer(0x02, number)
+            out += pdus + self._integrity.cover(self._state, "iri", numbers, pdus, ns)
+        return out
 
     # ---- what is not a record
 
@@ -120,7 +131,7 @@ class _Etsi(Encoder):
         if event.kind == "begin":
             out = self._tri(tri(CIN_RESET), event.ns) + self._tri(tri(FIRST_SEGMENT), event.ns)
         out += self._flush(event.ns, ended=True) if event.kind in ("end", "suspend") else b""
-        out += self._iri(event_payload(event), event.ns)
+        out += self._iris([event_payload(event)], event.ns)
         if event.kind == "end":
             out += self._integrity.end(self._state, event.ns) + self._tri(tri(LAST_SEGMENT), event.ns)
         return out
@@ -141,7 +152,7 @@ class _Etsi(Encoder):
     def _loss(self, lost: int, first_sequence: int, reason: str, from_ns: int, to_ns: int) -> bytes:
         first = self._number(first_sequence)
         text = (
-            f"lictl gap of={self._records} lost={lost} seq={first}-{(first + lost - 1) % MODULUS if lost else first} "
+            f"lictl gap of={self._losses} lost={lost} seq={first}-{(first + lost - 1) % MODULUS if lost else first} "
             f"reason={reason} from={format_rfc3339(from_ns)} to={format_rfc3339(to_ns)}"
         )
         return self._tri(operator_message(text), to_ns)
@@ -232,7 +243,7 @@ class _Etsi(Encoder):
 class EtsiContent(_Etsi, ContentEncoder):
     """IPCC: the IP packet, cut at its own length."""
 
-    _records = "cc"
+    _records = _losses = "cc"
 
     def _write(self, batch: Batch, selection: Selection, start: int, out: Any, room: int, done: Any) -> int:
         return int(lib.ln_etsi_packets(batch.c.recs, batch.c.data, selection.c, start, self._c, out, room, done))
@@ -241,7 +252,7 @@ class EtsiContent(_Etsi, ContentEncoder):
 class EtsiHeaders(_Etsi, HeadersEncoder):
     """Header reports, one a packet."""
 
-    _records = "iri"
+    _records = _losses = "iri"
 
     def _write(self, batch: Batch, selection: Selection, start: int, out: Any, room: int, done: Any) -> int:
         return int(lib.ln_etsi_headers(batch.c.recs, selection.c, start, self._c, out, room, done))

@@ -6,8 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lictl.errors import RefusedError, UsageError
-from lictl.handover.etsi import EtsiContent, EtsiHeaders
+from lictl.handover.etsi import EtsiContent
 from lictl.handover.etsi_dialect import EtsiDialect
+from lictl.handover.etsi_summary import etsi_headers
 from lictl.handover.msgpack import MsgpackContent, MsgpackHeaders
 from lictl.handover.pcapng import PcapngContent, PcapngHeaders
 from lictl.handover.pdu import Silent
@@ -36,7 +37,7 @@ HEADERS: dict[str, Callable[[StreamInfo], HeadersEncoder]] = {
     "pcapng": PcapngHeaders,
     "text": TextHeaders,
     "msgpack": MsgpackHeaders,
-    "etsi-102232": EtsiHeaders,
+    "etsi-102232": etsi_headers,
 }
 DIALECTS: dict[str, Callable[[StreamConfig], Dialect]] = {"etsi-102232": EtsiDialect}
 """Formats with a protocol of their own on a connection; of all others `Silent` serves."""
