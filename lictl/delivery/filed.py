@@ -32,7 +32,7 @@ class FilesLink(Link):
         self._outbox = Outbox(self._shelf, stream, self._reader.folder, self._reader.spool_id)
         self._last: Sent | None = None
         self._looked = 0.0
-        self._alone = False
+        self._alone = self._held = False
 
     @property
     def drained(self) -> bool:
@@ -49,6 +49,11 @@ class FilesLink(Link):
         self._outbox.close()
 
     def _begin(self) -> None:
+        if self._held:  # the file in work goes on
+            self._held = False
+            self.phase = Phase.FLOWING
+            self._pump()
+            return
         commit = self._outbox.recover()
         if commit.number:
             self._committed(commit)
@@ -65,7 +70,7 @@ class FilesLink(Link):
         end = time.monotonic() + _TURN_S
         while self.phase is Phase.FLOWING and time.monotonic() < end:
             if self._shelf.holds_back(self._outbox.unfinished):
-                self._error = FULL
+                self._hold()
                 return
             self._error = ""
             found = self._reader.read(self._options.chunk_bytes)
@@ -77,6 +82,13 @@ class FilesLink(Link):
             if not found:
                 self._finish_alone()
                 return
+
+    def _hold(self) -> None:
+        """Nothing is read until there is room; for the daemon's alarms the agency takes nothing."""
+        self._held = True
+        self._error = FULL
+        self._next_try = time.monotonic() + _LOOK_S
+        self.phase = Phase.WAITING
 
     def _finish_alone(self) -> None:
         if self._alone and self._outbox.holds and (commit := self._outbox.finish()) is not None:
@@ -95,6 +107,7 @@ class FilesLink(Link):
             self._pump()
 
     def _drop(self) -> None:
+        self._held = False
         self._outbox.abandon()
 
     def _waiting(self) -> tuple[int, int]:
