@@ -26,7 +26,7 @@ static inline uint8_t direction_of(const struct li_rec *rec)
 	return directions[rec->dir & 3];
 }
 
-/* ---- PSHeader (TS 102 232-1, 5.2) ---- */
+/* ---- PSHeader (TS 102 232-1, clause 5.2) ---- */
 
 static __attribute__((noinline)) uint8_t *put_generalized(uint8_t *at, uint64_t seconds, uint32_t micros)
 {
@@ -90,7 +90,7 @@ static inline uint32_t number_of(const struct ln_etsi *stream, const struct ln_s
 	return (uint32_t)(selection->sequence[i] - 1 + stream->before);
 }
 
-/* ---- content: IPCC (TS 102 232-3, 6.3) ---- */
+/* ---- content: IPCC (TS 102 232-3) ---- */
 
 /* Lengths of the elements around `len` octets, innermost first; each size_n is that of the whole element. */
 struct nest {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""IPIRI: what happened to an interception, as HI2 tells it (ETSI TS 102 232-3, clause 6.2)."""
+"""IPIRI: what happened to an interception, as HI2 tells it (ETSI TS 102 232-3, module IPAccessPDU)."""
 
 from __future__ import annotations
 

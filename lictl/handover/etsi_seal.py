@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sealed payloads: the EncryptionContainer of ETSI TS 102 232-1, clause 7.4 (aES-256-CBC).
+"""Sealed payloads: the EncryptionContainer of ETSI TS 102 232-1, clause 7 (aES-256-CBC).
 
 The header stays readable. In place of the payload stands the cipher text of an EncryptedPayload {byteCounter, payload},
 filled up with zero octets to whole blocks of 16; BER tells where it ends. The initialisation vector is not sent: it is

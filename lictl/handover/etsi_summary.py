@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Packet data summary reports: one IRI a flow and interval, in place of one a packet (ETSI TS 102 232-3, clause 6.4).
+"""Packet data summary reports: one IRI a flow and interval, in place of one a packet (ETSI TS 102 232-3).
 
 A packet counts as delivered to the spool when it is taken into a summary; the summary itself follows as an IRI of its
 own, at the latest when the order ends. How many packets wait for that stands in the state beside each block, so if the
