@@ -79,11 +79,20 @@ def gentle(rig: Rig) -> None:
             rig.lab.run(host, ["sysctl", "-q", "-w", f"net.ipv4.tcp_{name}=4096 65536 131072"])
 
 
+def one_queue(rig: Rig) -> None:
+    """Behind the box, each host takes packets on one CPU: on whichever is free, the kernel itself mixes their order."""
+    # A sysfs of the host's own namespace, which only this shell sees.
+    script = "mount -t sysfs lictl /sys && echo 1 >/sys/class/net/eth0/queues/rx-0/rps_cpus"
+    for host in ("sub1", "server"):
+        rig.lab.run(host, ["unshare", "--mount", "sh", "-c", script])
+
+
 @pytest.mark.parametrize("event", [hang, die, orders])
 def test_packets_through_the_box_during(fresh: Rig, event: Callable[[Rig], None]) -> None:
     """Numbered packets, pings and a download pass the box meanwhile: none lost, changed or out of order."""
     rig = fresh.up()
     gentle(rig)
+    one_queue(rig)
     rig.order("content", *TARGETS)
     with undisturbed():
         ping = rig.lab.start("sub1", traffic.ping(WORD, 400, ipv6=True, interval_s=0.005), stdout=subprocess.PIPE)
