@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent.parent / "delivery"))
 
 from delivery_kit import append, mark, open_spool
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from outbox_kit import KEYS, Delivery
 from typer.testing import CliRunner
 
@@ -122,6 +125,38 @@ def test_the_command(copy: Path, tmp_path: Path) -> None:
     found = run.invoke(app, ["verify", str(copy), "--key", str(key), "--json"])
     assert found.exception is not None
     assert '"ok": false' in found.stdout
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.floats(allow_nan=False),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    name=st.sampled_from(["number", "previous", "liid", "content", "events", "ended", "lost", "manifest"]), value=JSON
+)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_manifest_is_judged(copy: Path, name: str, value: object) -> None:
+    """Whatever stands in a manifest that is signed, a verdict comes, and reads no file outside the folder."""
+    manifest = the(copy, 2, ".manifest.json")
+    whole = manifest.read_bytes()
+    changed = json.dumps({**json.loads(whole), name: value}).encode()
+    manifest.write_bytes(changed)
+    manifest.with_name(manifest.name + ".sig").write_bytes(KEYS.sign_eddsa(changed))
+    assert verify_folder(copy, KEYS.eddsa_pem)
+    manifest.write_bytes(whole)
+
+
+@given(st.binary(max_size=300))
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_bytes_are_judged(copy: Path, data: bytes) -> None:
+    """Bytes that are no manifest, signed or not, are a problem and nothing worse."""
+    manifest = the(copy, 2, ".manifest.json")
+    manifest.write_bytes(data)
+    manifest.with_name(manifest.name + ".sig").write_bytes(KEYS.sign_eddsa(data))
+    assert not all(verdict.ok for verdict in verify_folder(copy, KEYS.eddsa_pem))
 
 
 def test_openssl_and_sha256sum_do(copy: Path, tmp_path: Path) -> None:
