@@ -256,6 +256,19 @@ size_t ln_etsi_bound(uint32_t len, uint32_t head_len);
 /* n INTEGERs; out has room for 7 octets each and 8 behind them. Returns the octets written. */
 size_t ln_etsi_numbers(const uint32_t *numbers, uint32_t n, uint8_t *out);
 
+/* ---- etsi_seal.c: sealed payloads of PS-PDUs ---- */
+
+/* Lays n PS-PDUs of ln_etsi_packets or ln_etsi_headers out as containers, the plain text in place of the cipher text,
+ * padded: PDU i has blocks[i] blocks of 16 octets at offsets[i]. `since` and `*sealed`, which moves on, make byteCounter.
+ * Returns bytes written, or -ENOSPC. */
+int64_t ln_etsi_seal_layout(const uint8_t *pdus, uint32_t n, uint32_t since, uint32_t *sealed, uint8_t *out,
+			    size_t room, uint32_t *offsets, uint32_t *blocks);
+/* One round of CBC over all of them: puts the cipher text of the round before (`done`) in its place and gives the blocks
+ * to be enciphered next, one behind the other. The vector of PDU i is numbers[i], big-endian, four times. Begin with
+ * round 0; returns the blocks in `next` (room for n), 0 when all is done. */
+uint32_t ln_cbc_step(uint8_t *out, const uint32_t *offsets, const uint32_t *blocks, const uint32_t *numbers, uint32_t n,
+		     uint32_t round, const uint8_t *done, uint8_t *next);
+
 /* ---- strip.c: packets that do not come from the kernel path ---- */
 
 /* Parses one frame of a file with kernel/parse.h and fills the record as the capture program

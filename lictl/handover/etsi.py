@@ -26,7 +26,7 @@ from lictl.handover.etsi_pdu import (
     operator_message,
     tri,
 )
-from lictl.handover.etsi_seal import Sealer
+from lictl.handover.etsi_sealer import ChunkSealer
 from lictl.handover.etsi_state import State
 from lictl.handover.native import BUFFER_BYTES, encoder_failure, thread_buffer
 from lictl.probe import abi
@@ -59,7 +59,7 @@ class _Etsi(Encoder):
         self._state = State()
         self._integrity = Integrity(self._options, info.keys, self._check)
         sealed = self._options.encryption != "none" and info.keys is not None
-        self._sealer = Sealer(info.keys.payload_key) if sealed and info.keys is not None else None
+        self._sealer = ChunkSealer(info.keys.payload_key) if sealed and info.keys is not None else None
         head = self._names.head(FLOWING)
         self._head = ffi.new("uint8_t[]", head.ljust(-(-len(head) // 32) * 32, b"\0"))
         self._numbers = ffi.new("uint32_t[]", MAX_COVERED)
@@ -215,9 +215,9 @@ class _Etsi(Encoder):
         """Seals `count` PDUs in the buffer and puts their digest behind them; returns the octets of all."""
         view = thread_buffer.view
         if self._sealer is not None:
-            numbers = list(ffi.unpack(self._numbers, count))
-            sealed = self._sealer.seal_all(self._state, bytes(view[at : at + size]), numbers, ns)
-            size = _put(at, sealed) - at
+            room = BUFFER_BYTES - at - _RESERVE
+            pdus = bytes(view[at : at + size])
+            size = self._sealer.seal_all(self._state, pdus, self._numbers, count, ns, thread_buffer.c + at, room)
         if not self._integrity.on:
             return size
         length = lib.ln_etsi_numbers(self._numbers, count, self._integers)

@@ -58,15 +58,6 @@ class Sealer:
         container = tlv(0xA2, tlv(0xA4, _TYPE + tlv(0x81, sealed) + _PART))
         return tlv(0x30, pdu[header:payload] + container)
 
-    def seal_all(self, state: State, pdus: bytes, numbers: list[int], ns: int) -> bytes:
-        """The same for PDUs that stand one behind the other."""
-        out, at = [], 0
-        for number in numbers:
-            end = _end(pdus, at)
-            out.append(self.seal(state, pdus[at:end], number, ns))
-            at = end
-        return b"".join(out)
-
 
 def unseal(payload: bytes, key: bytes, number: int) -> bytes:
     """What the receiver does: the EncryptedPayload's octets, zero octets behind it.

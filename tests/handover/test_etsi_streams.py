@@ -24,6 +24,8 @@ from lictl.handover.decode import decode
 from lictl.handover.decode_etsi import EtsiFormat
 from lictl.handover.decoded import DecodeError, Loss, Opening, Record
 from lictl.handover.etsi_pdu import ACK_RESPONSE, KEEPALIVE_RESPONSE, Names, option_response, tri
+from lictl.handover.etsi_seal import Sealer
+from lictl.handover.etsi_state import State
 from lictl.handover.native import BUFFER_BYTES
 from lictl.handover.pdu import MAX_PDU, Answer
 from lictl.handover.registry import dialect, encoder
@@ -218,6 +220,20 @@ def test_sealed_payloads_open_with_the_key_alone() -> None:
     assert counters == sorted(set(counters))
     assert counters[0] == T0 // 10**9 << 32
     assert all(frame[15:] not in sealed for frame in frames)
+
+
+@settings(max_examples=30, deadline=None)
+@given(sizes=st.lists(st.integers(1, 9000), min_size=1, max_size=40), first=st.integers(1, 2**33))
+def test_a_chunk_is_sealed_as_its_pdus_are(sizes: list[int], first: int) -> None:
+    """All at once in C, or one after the other by the library's own CBC: the same octets."""
+    frames = [bytes(14) + (b"E" + bytes(range(256)) * 36)[:size] for size in sizes]
+    recs = numbered([packet(frame) for frame in frames])
+    position, other = Position(), Position()
+    position.next_sequence = other.next_sequence = first - 1
+    sealed = chunks(made("content", encryption="aes-256-cbc"), recs, frames, position)[0]
+    one, state = Sealer(KEYS.payload_key), State()
+    plain = pdus(chunks(made("content"), recs, frames, other)[0])
+    assert b"".join(one.seal(state, pdu.raw, pdu.sequence or 0, T0) for pdu in plain) == sealed
 
 
 def test_the_byte_counter_goes_on_after_a_restart() -> None:
