@@ -175,8 +175,8 @@ METHOD = {
     "Native drain and data path": "A ring of 256 MiB is filled, then emptied; best of seven rounds. The first case "
     "reads and forgets, the second does all that the daemon does, pcapng into a spool in memory.",
     "Encoding the handover formats": "4,096 records in memory, encoded again and again on one core, packets copied "
-    "into the output; best of 15 rounds. asn1tools and pycrate encode the same IPCC of TS 102 232-3 from the schema, in the "
-    "same run.",
+    "into the output; best of 15 rounds. asn1tools and pycrate encode the same IPCC of TS 102 232-3 from the schema, "
+    "in the same run.",
     "Latency": "From the time stamp at the hook to the arrival at the agency's socket, 512-byte frames.",
     "Audit chain": "Entries as acts of operators leave them, some 440 bytes each. Verification: every link, every "
     "file's last signature. Appending: one thread, and eight that share groups; each entry signed and synced.",
