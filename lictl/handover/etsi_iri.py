@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -28,7 +29,7 @@ _EVENTS: Final[Mapping[EventKind, tuple[int, int]]] = {
     "suspend": (END, END_ACTIVE),
     "end": (END, END_ACTIVE),
 }
-MAX_ADDRESSES: Final = 1024
+MAX_ADDRESSES: Final = 4096
 """Of one event; a PDU has to stay shorter than any receiver's bound."""
 
 
@@ -70,7 +71,7 @@ def session_payload(
             all others are otherTargetIdentifiers.
         access: what else is known.
     """
-    networks = [ipaddress.ip_network(text, strict=False) for text in addresses[:MAX_ADDRESSES]]
+    networks = _networks(addresses)[:MAX_ADDRESSES]
     versions = {network.version for network in networks}
     encoded = [_address(network, access.assignment) for network in networks]
     contents = octet(0x80, access_event) + tlv(0x81, access.username) + octet(0x82, access.kind)
@@ -85,6 +86,15 @@ def session_payload(
         contents += tlv(0xB7, b"".join(tlv(0xA0, address) for address in encoded[2:]))
     iri = tlv(0x80, IP_IRI) + tlv(0xA1, contents)
     return tlv(0xA0, tlv(0x30, octet(0x80, iri_type) + tlv(0xA2, tlv(0xA2, iri))))
+
+
+def _networks(addresses: Sequence[str]) -> list[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    """Those that are addresses; whatever else can stand in no IPAddress, and may not hold up the stream."""
+    found = []
+    for text in addresses:
+        with contextlib.suppress(ValueError):
+            found.append(ipaddress.ip_network(text, strict=False))
+    return found
 
 
 def _address(network: ipaddress.IPv4Network | ipaddress.IPv6Network, assignment: int) -> bytes:

@@ -88,6 +88,18 @@ def test_the_beginning_and_the_end_are_marked() -> None:
     assert [pdu.sequence for pdu in pdus(one.event(Event("begin", T0)))] == [0, 1, 0]
 
 
+def test_an_event_never_holds_up_the_stream() -> None:
+    """What is no address is left out; very many addresses still are one PDU that every receiver takes."""
+    one = made("content")
+    addresses = tuple(f"2001:db8:{i:x}::/48" for i in range(5000))
+    out = one.event(Event("change", T0, ("fe80::1%eth0", "nonsense", "203.0.113.7")))
+    out += one.event(Event("change", T0, addresses))
+    first, second = pdus(out)
+    assert b"nonsense" not in first.raw
+    assert bytes.fromhex("cb007107") in first.raw
+    assert 100_000 < len(second.raw) < MAX_PDU
+
+
 def test_a_gap_is_an_operators_message_at_its_place() -> None:
     """With count, numbers as the PDUs have them, and reason; the reader gives it back."""
     one = made("headers")
