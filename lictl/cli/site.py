@@ -29,6 +29,9 @@ def init(
     profile: Annotated[
         str | None, typer.Option(help="Jurisdiction profile (`lictl profile list`); by default the country's.")
     ] = None,
+    database: Annotated[
+        str | None, typer.Option(help="Keep the orders in PostgreSQL: postgresql+psycopg://USER@HOST/NAME, a new one.")
+    ] = None,
     home: state.HomeOption = None,
     as_json: state.JsonOption = False,
 ) -> None:
@@ -41,7 +44,7 @@ def init(
     from lictl.service.site import check_site
 
     now = state.use(home, as_json)
-    site, roles = check_site(operator, element, country), read_grants(role or [])
+    site, roles = check_site(operator, element, country, database), read_grants(role or [])
     jurisdiction = found(now.home, site, roles, profile)
     output.answer(
         now,

@@ -45,6 +45,8 @@ from lictl.times import now_ns
 from lictl.warrants.anchor import StoreAnchor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lictl.home import Home
     from lictl.service.live import LiveOrder
     from lictl.service.office import Office
@@ -164,7 +166,8 @@ class Daemon:
         stack.callback(self._empty)
         started = now_ns()
         reconciling = reconciler(self._rooms, self._registry, ports, office.keys.sealer)
-        keeping = Housekeeping(self._rooms, self._registry, ports, self._clock, self._steps, time_, reconciling.due)
+        rare = (reconciling.due, partial(self._held, office.hold))
+        keeping = Housekeeping(self._rooms, self._registry, ports, self._clock, self._steps, time_, rare)
         self._steps.hurry = keeping.hurry
         keeping.start()
         stack.callback(keeping.stop)
@@ -177,6 +180,14 @@ class Daemon:
         control = ControlServer(self._home, {**table, **report, **audit})
         control.start()
         stack.callback(control.stop)
+
+    def _held(self, hold: Callable[[], None]) -> None:
+        try:
+            hold()
+        except LictlError as error:
+            self._alarms.set("database", "", error.what)
+        else:
+            self._alarms.clear("database")
 
     def _streams(self, name: str) -> list[dict[str, Any]] | None:
         return status.streams(self._rooms, self._registry, name)

@@ -12,6 +12,7 @@ from lictl.service.guard import DaemonLock
 from lictl.service.office import open_office
 from lictl.service.role_desk import table_of
 from lictl.service.site import Site, make_site
+from lictl.warrants.opening import check_new
 
 if TYPE_CHECKING:
     from lictl.home import Home
@@ -31,11 +32,14 @@ def found(home: Home, site: Site, roles: Roles | None = None, profile: str | Non
         the profile.
 
     Raises:
-        UsageError: there is no such profile, or it is not for the country.
+        UsageError: there is no such profile, or it is not for the country; the database's URL is none.
+        UnavailableError: the database cannot be reached.
         RefusedError: something is there already; nothing was changed.
         LictlError: keys, store or chain cannot be made.
     """
     jurisdiction = choose(profile, site.country)
+    if site.database is not None:
+        check_new(site.database)
     make_site(home, site, roles)
     who = this_process(home)
     with DaemonLock(home), open_office(home) as office:

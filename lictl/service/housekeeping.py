@@ -17,7 +17,7 @@ from lictl.service.settling import settle, snapshot
 from lictl.times import format_rfc3339, now_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from lictl.probe.clock import Clock
     from lictl.service.live import LiveOrder
@@ -53,7 +53,7 @@ class Housekeeping:
         clock: Clock,
         steps: ClockSteps,
         time_: TrustedTime,
-        reconcile: Callable[[], object],
+        rare: Sequence[Callable[[], object]],
     ) -> None:
         self._rooms = rooms
         self._registry = registry
@@ -65,7 +65,7 @@ class Housekeeping:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="housekeeping", daemon=True)
         self._firsts = FirstTaken(rooms)
-        self._reconcile = reconcile
+        self._rare = rare
         self._next = 0
         self._given_up = 0
         self._behind: dict[str, float] = {}
@@ -101,7 +101,8 @@ class Housekeeping:
                 rare_at = time.monotonic() + RARE_S
                 self._step(self._keep_time)
                 self._step(self._expire_drafts)
-                self._step(self._reconcile)
+                for rare in self._rare:
+                    self._step(rare)
 
     def _step(self, step: Callable[[], object]) -> None:
         if self._stop.is_set():
@@ -109,7 +110,9 @@ class Housekeeping:
         try:
             step()
         except Exception as error:
-            _log.error("step failed", step=step.__name__, error=type(error).__name__, **log.place(error))
+            _log.error(
+                "step failed", step=getattr(step, "__name__", "rare"), error=type(error).__name__, **log.place(error)
+            )
 
     def _expire(self) -> None:
         self._registry.expire(self._trusted())

@@ -70,6 +70,11 @@ class InForce:
             return "The kernel takes nothing of it until an approver resumes it."
         return "The kernel takes nothing of it any more. What was taken before is being delivered."
 
+    def known(self, name: str) -> Warrant | None:
+        """See `Effects`."""
+        meant = [order.warrant for order in self._registry.orders() if name in (order.id, order.warrant.liid)]
+        return meant[0] if len(meant) == 1 else None
+
     def streams(self, order: Warrant) -> list[dict[str, Any]] | None:
         """See `Effects`."""
         return self._accounts(order.id)

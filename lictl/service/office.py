@@ -35,6 +35,7 @@ class Office:
         keys: of the site.
         store: its orders.
         record: its audit chain.
+        hold: keeps other daemons from its database; to be called now and then.
     """
 
     home: Home
@@ -42,6 +43,7 @@ class Office:
     keys: SiteKey
     store: Store
     record: Record
+    hold: Callable[[], None]
 
 
 @contextlib.contextmanager
@@ -59,7 +61,7 @@ def open_office(home: Home, unwritten: Callable[[int], None] = lambda seq: None)
         site = read_site(home)
         store = Store.of(home)
         stack.callback(store.close)
-        stack.enter_context(store.hold())
+        hold = stack.enter_context(store.hold())
         keys = SiteKey.open(home)
         # A chain that was changed from outside is told by an alarm and by its verification; orders are served on.
         anchor = Anchors(StoreAnchor(store), SyslogAnchor()) if site.audit_syslog else StoreAnchor(store)
@@ -69,4 +71,4 @@ def open_office(home: Home, unwritten: Callable[[int], None] = lambda seq: None)
         stack.callback(chain.close)
         if chain.damage:
             _log.error("the audit chain was changed from outside")
-        yield Office(home, site, keys, store, Record(chain, unwritten))
+        yield Office(home, site, keys, store, Record(chain, unwritten), hold)

@@ -13,7 +13,7 @@ import hashlib
 from typing import TYPE_CHECKING, Any, Literal
 
 from lictl import faults, log
-from lictl.errors import MachineError, RefusedError, UsageError
+from lictl.errors import MachineError, RefusedError, UnavailableError, UsageError
 from lictl.handover.registry import formats
 from lictl.service.closing import summary_of
 from lictl.service.listing import summary
@@ -232,7 +232,7 @@ class OrderDesk:
 
     def suspend(self, actor: Actor, name: str) -> dict[str, Any]:
         """Takes an order out of the kernel until an approver resumes it."""
-        order = self._get(name)
+        order = self._to_stop(name)
         if order.state not in ("approved", "active"):
             self._store.suspend(order.id)  # refuses, with the reason
         with self._stopping(order), self._record.act(
@@ -251,7 +251,7 @@ class OrderDesk:
 
     def revoke(self, actor: Actor, name: str) -> dict[str, Any]:
         """Ends an order now."""
-        order = self._get(name)
+        order = self._to_stop(name)
         if order.ended_ns is not None or order.closed_ns is not None:
             self._store.revoke(order.id, now_ns())  # refuses, with the reason
         with self._stopping(order), self._record.act(
@@ -268,6 +268,16 @@ class OrderDesk:
             act.after = facts(order)
         faults.point("warrant.revoke.recorded")
         return {**self._told(order, effect), "revoked": format_rfc3339(order.ended_ns or moment)}
+
+    def _to_stop(self, name: str) -> Warrant:
+        """From the store; where that cannot be read, as the daemon knows it: the kernel is stopped all the same."""
+        try:
+            return self._get(name)
+        except (UnavailableError, MachineError):
+            order = self._effects.known(name)
+            if order is None:
+                raise
+            return order
 
     def _stopping(self, order: Warrant) -> _Stopping:
         return _Stopping(self._effects, order)
@@ -318,7 +328,7 @@ class _Stopping:
         return
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if not isinstance(error, MachineError):
+        if not isinstance(error, (MachineError, UnavailableError)):
             return
         self._effects.halt(self._order)
         raise MachineError(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import tomllib
 from typing import TYPE_CHECKING, Annotated
@@ -45,7 +46,8 @@ class NetworkPlan(BaseModel):
 class Site(BaseModel):
     """The operator, the network element this machine is, and the country whose law applies.
 
-    `audit_syslog` also sends heads of the audit chain to the syslog, for another machine to keep.
+    `audit_syslog` also sends heads of the audit chain to the syslog, for another machine to keep. `database` is the URL
+    of a PostgreSQL database that holds the orders in place of the home's own file (`lictl.warrants.opening`).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,6 +57,7 @@ class Site(BaseModel):
     country: Country
     network: Annotated[NetworkPlan, Field(exclude=True)] = NetworkPlan()
     audit_syslog: Annotated[bool, Field(exclude=True)] = False
+    database: Annotated[str | None, Field(exclude=True, repr=False)] = None
 
 
 def make_site(home: Home, site: Site, roles: Roles | None = None) -> None:
@@ -77,7 +80,8 @@ def make_site(home: Home, site: Site, roles: Roles | None = None) -> None:
     for folder in home.passages:
         folder.chmod(PASSAGE_MODE)
     home.make_folder(home.spool)
-    text = "".join(f'{name} = "{value}"\n' for name, value in site.model_dump().items())
+    values = site.model_dump() | ({} if site.database is None else {"database": site.database})
+    text = "".join(f"{name} = {json.dumps(value, ensure_ascii=False)}\n" for name, value in values.items())
     descriptor = os.open(home.site_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, FILE_MODE)
     with os.fdopen(descriptor, "w") as file:
         file.write("# The site of this lictl home. Identifiers stand in everything that is handed over.\n" + text)
@@ -86,14 +90,14 @@ def make_site(home: Home, site: Site, roles: Roles | None = None) -> None:
     (roles or Roles({})).save(home)
 
 
-def check_site(operator: str, element: str, country: str) -> Site:
+def check_site(operator: str, element: str, country: str, database: str | None = None) -> Site:
     """A site from the command line.
 
     Raises:
         UsageError: an identifier cannot be used, with the reason.
     """
     try:
-        return Site(operator=operator, element=element, country=country)
+        return Site(operator=operator, element=element, country=country, database=database)
     except ValidationError as error:
         raise UsageError(_reasons(error), "operator and element take 1 to 16 of A-Z a-z 0-9 . _ -") from None
 

@@ -15,7 +15,7 @@ from lictl.warrants.postgres import Postgres
 from lictl.warrants.sqlite import Sqlite
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
     from sqlalchemy import Connection, Engine
@@ -40,8 +40,11 @@ class Kind(Protocol):
     def erase(self, *, whole: bool) -> None:
         """Takes out of its files what rows held that are gone: all of them, or only of keys."""
 
-    def hold(self) -> AbstractContextManager[None]:
-        """Keeps other daemons from this database; UnavailableError where one has it."""
+    def hold(self) -> AbstractContextManager[Callable[[], None]]:
+        """Keeps other daemons from this database; RefusedError where one has it.
+
+        What it gives holds it anew where a connection was lost; as an error, where that is not possible.
+        """
 
 
 class Database:

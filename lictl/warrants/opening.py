@@ -6,10 +6,11 @@ from __future__ import annotations
 import tomllib
 from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, insert, inspect, select
 
-from lictl.errors import IntegrityError, UnavailableError, UsageError
+from lictl.errors import IntegrityError, RefusedError, UnavailableError, UsageError
 from lictl.home import Home
+from lictl.warrants.database import Database
 from lictl.warrants.postgres import DRIVER
 from lictl.warrants.rows import Reader
 from lictl.warrants.schema import VERSION, meta
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from lictl.keys.sealer import Sealer
-    from lictl.warrants.database import Database, Place
+    from lictl.warrants.database import Place
 
 CHECK: Final = "seal_check"
 """Key of `meta`: a wrapped key (hex), by which another site's key is found before it seals anything."""
@@ -49,6 +50,23 @@ def place_of(home: Home) -> Place:
     if not isinstance(url, str):
         raise UsageError(f"{home.site_file}: `database` is no text.", f"Write {DRIVER}://USER@HOST/NAME, or nothing.")
     return url
+
+
+def check_new(url: str) -> None:
+    """Whether a new site can have this database.
+
+    Raises:
+        UsageError: the URL is none of PostgreSQL.
+        UnavailableError: it cannot be reached.
+        RefusedError: a site's store is there already.
+    """
+    database = Database(url)
+    try:
+        with database.read() as connection:
+            if inspect(connection).get_table_names():
+                raise RefusedError(f"The {database.name} is not empty.", "Give each site a new database of its own.")
+    finally:
+        database.close()
 
 
 def prepare(database: Database, keys: Sealer | Home) -> tuple[Vault, Reader]:

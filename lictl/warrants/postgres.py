@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError as ConstraintError
 from lictl.errors import IntegrityError, MachineError, RefusedError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 DRIVER: Final = "postgresql+psycopg"
 WAIT_MS: Final = 10_000
@@ -89,17 +89,54 @@ class Postgres:
             connection.exec_driver_sql("VACUUM FULL" if whole else "VACUUM FULL warrant_keys")
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
+    def hold(self) -> Iterator[Callable[[], None]]:
         """Keeps other daemons out while a connection lives that nothing else uses."""
-        with self.errors(), self.engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
-            if not connection.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": DAEMON}).scalar():
-                raise RefusedError(
-                    f"Another daemon serves the {self.name}.", "Stop it, or give each home a database of its own."
-                )
+        hold = _Hold(self)
+        hold.keep()
+        try:
+            yield hold.keep
+        finally:
+            hold.end()
+
+
+class _Hold:
+    """A session whose end, also a sudden one, lets the next daemon in."""
+
+    def __init__(self, database: Postgres) -> None:
+        self._database = database
+        self._connection: Connection | None = None
+
+    def keep(self) -> None:
+        """Takes it where it is not held, or not any more.
+
+        Raises:
+            RefusedError: another daemon has it.
+            UnavailableError: the server cannot be reached.
+        """
+        if self._connection is not None:
             try:
-                yield
-            finally:
-                connection.invalidate()  # ends the session, and with it the lock
+                self._connection.execute(text("SELECT 1"))
+            except DatabaseError:
+                self.end()
+            else:
+                return
+        with self._database.errors():
+            connection = self._database.engine.execution_options(isolation_level="AUTOCOMMIT").connect()
+            taken = connection.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": DAEMON}).scalar()
+        if not taken:
+            connection.close()
+            raise RefusedError(
+                f"Another daemon serves the {self._database.name}.",
+                "Stop it, or give each home a database of its own.",
+            )
+        self._connection = connection
+
+    def end(self) -> None:
+        """Ends the session, and with it the lock."""
+        if self._connection is not None:
+            self._connection.invalidate()
+            self._connection.close()
+            self._connection = None
 
 
 def _prepare(connection: Any, _record: Any) -> None:

@@ -15,7 +15,7 @@ from lictl.errors import IntegrityError, MachineError, UnavailableError
 from lictl.home import FILE_MODE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 BUSY_MS: Final = 10_000
@@ -67,9 +67,9 @@ class Sqlite:
             connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
+    def hold(self) -> Iterator[Callable[[], None]]:
         """Nothing to do: the file lies in the home, and the home's own lock admits one daemon."""
-        yield
+        yield lambda: None
 
 
 def _make_private(path: Path) -> None:

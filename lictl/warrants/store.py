@@ -353,8 +353,11 @@ class Store:
             connection.execute(delete(audit_head))
             connection.execute(insert(audit_head).values(id=1, seq=seq, hash=hash_, time_ns=now_ns))
 
-    def hold(self) -> AbstractContextManager[None]:
-        """While the context lasts no other daemon can hold this database; RefusedError where one does."""
+    def hold(self) -> AbstractContextManager[Callable[[], None]]:
+        """While the context lasts no other daemon can hold this database; RefusedError where one does.
+
+        What it gives is to be called now and then: the hold ends with its connection, and is taken anew.
+        """
         return self._database.kind.hold()
 
     # ---- inside
