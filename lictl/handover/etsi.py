@@ -146,6 +146,8 @@ class _Etsi(Encoder):
 
     def gap(self, gap: Gap) -> bytes:
         """operatorLeaMessage; a loss within the records shows as a jump of the sequence number."""
+        if gap.reason == "restart" and gap.first_sequence > self._state.last + 1:
+            self._state.skip()
         self._state.last = max(self._state.last, gap.last_sequence)
         return self._loss(gap.lost, gap.first_sequence, gap.reason, gap.from_ns, gap.to_ns)
 

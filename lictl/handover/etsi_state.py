@@ -13,6 +13,8 @@ SIGN_AFTER: Final = 15
 """Digests that one signature is over at most (TS 102 232-1, clause 7.2)."""
 SIGN_NS: Final = 30_000_000_000
 """The longest that a digest waits for its signature."""
+SKIPPED: Final = 1 << 16
+"""More than can be sent before the disk has it."""
 KINDS: Final = ("iri", "cc")
 """Each has a numbering and a hash stream of its own."""
 _HEAD: Final = struct.Struct("<BQQQQIIQQQ")
@@ -61,6 +63,12 @@ class State:
     untold_first: int = 0
     untold_ns: int = 0
     pending: dict[str, Pending] = field(default_factory=lambda: {kind: Pending() for kind in KINDS})
+
+    def skip(self) -> None:
+        """Numbers that were given and lost with a disk's last blocks are given to nothing else."""
+        self.iri += SKIPPED
+        self.tri += SKIPPED
+        self.checks += SKIPPED
 
     def to_bytes(self) -> bytes:
         """At most MAX_STATE octets."""

@@ -77,6 +77,19 @@ def test_reports_and_events_share_one_numbering_across_restarts() -> None:
     assert events == ["begin", "continue", "continue"]
 
 
+def test_numbers_lost_with_a_disk_are_not_given_again() -> None:
+    """Where the packets' numbers jump to a mark at a restart, so do all others; after a clean one none does."""
+    for first, skipped in ((2, 0), (1001, 1 << 16)):
+        one = made("content", integrity="sha256")
+        out = one.event(Event("continue", T0)) + chunks(one, packet(FRAME), [FRAME], Position())[0]
+        out += one.gap(Gap(0, first, "restart", T0, T0)) + one.event(Event("continue", T0))
+        found = [(pdu.kind, pdu.sequence) for pdu in pdus(out)]
+        assert found == [
+            ("iri", 0), ("integrity", 0), ("cc", 0), ("integrity", 1), ("other", skipped),
+            ("iri", 1 + skipped), ("integrity", 2 + skipped),
+        ]  # fmt: skip
+
+
 def test_the_beginning_and_the_end_are_marked() -> None:
     """cINReset and firstSegmentFlag stand before the begin, lastSegmentFlag is the last PDU of all."""
     one = made("content")
