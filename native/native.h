@@ -269,6 +269,43 @@ int64_t ln_etsi_seal_layout(const uint8_t *pdus, uint32_t n, uint32_t since, uin
 uint32_t ln_cbc_step(uint8_t *out, const uint32_t *offsets, const uint32_t *blocks, const uint32_t *numbers, uint32_t n,
 		     uint32_t round, const uint8_t *done, uint8_t *next);
 
+/* ---- x2x3.c: ETSI TS 103 221-2, one PDU a record (docs/formats/etsi-103221-2.md) ---- */
+
+/* What is constant in a stream. */
+struct ln_x2x3 {
+	uint8_t head[72]; /* header and the attributes sequence number and timestamp, zero where a record's values go */
+	uint32_t time_len;   /* octets of a timestamp: 8, 12 or 16 */
+	uint32_t all_fields; /* 1: X2 also carries what the standard has no attribute for */
+};
+int64_t ln_x3_packets(const struct li_rec *recs, const uint8_t *const *data, const struct ln_sequenced *selection,
+		      uint32_t from, const struct ln_x2x3 *stream, uint8_t *out, size_t room, uint32_t *done);
+int64_t ln_x2_headers(const struct li_rec *recs, const struct ln_sequenced *selection, uint32_t from,
+		      const struct ln_x2x3 *stream, uint8_t *out, size_t room, uint32_t *done);
+size_t ln_x2x3_bound(uint32_t cap_len);
+
+/* ---- mirror.c: TZSP and PacketCable CCC, datagrams each behind a big-endian u32 of its length ---- */
+
+/* What is constant in a stream, and what the last call left out. */
+struct ln_mirror {
+	uint8_t head[32];  /* zero where a record's values go */
+	uint32_t head_len; /* at most 32 */
+	uint32_t timed;	   /* 1: number and time (TZSP), time (CCC) stand in the head */
+	uint32_t unfit;	   /* among *done: longer than a datagram, or (CCC) without an IP packet; nothing was written */
+};
+int64_t ln_tzsp_packets(const struct li_rec *recs, const uint8_t *const *data, const struct ln_sequenced *selection,
+			uint32_t from, struct ln_mirror *stream, uint8_t *out, size_t room, uint32_t *done);
+int64_t ln_ccc_packets(const struct li_rec *recs, const uint8_t *const *data, const struct ln_sequenced *selection,
+		       uint32_t from, struct ln_mirror *stream, uint8_t *out, size_t room, uint32_t *done);
+size_t ln_mirror_bound(uint32_t cap_len);
+
+/* ---- pcap.c: records of classic pcap (docs/formats/pcap.md) ---- */
+
+int64_t ln_pcap_packets(const struct li_rec *recs, const uint8_t *const *data, const struct ln_sequenced *selection,
+			uint32_t from, uint8_t *out, size_t room, uint32_t *done);
+int64_t ln_pcap_headers(const struct li_rec *recs, const struct ln_sequenced *selection, uint32_t from, uint8_t *out,
+			size_t room, uint32_t *done);
+size_t ln_pcap_bound(uint32_t cap_len);
+
 /* ---- strip.c: packets that do not come from the kernel path ---- */
 
 /* Parses one frame of a file with kernel/parse.h and fills the record as the capture program

@@ -6,9 +6,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO
 
 from lictl.errors import UsageError
+from lictl.handover.decode_mirror import decode_ccc, decode_tzsp
 from lictl.handover.decode_msgpack import decode_msgpack
+from lictl.handover.decode_pcap import decode_pcap
 from lictl.handover.decode_pcapng import decode_pcapng
 from lictl.handover.decode_text import decode_text
+from lictl.handover.decode_x2x3 import decode_x2x3
 from lictl.handover.decoded import DecodeError, Interface, Item, Loss, Opening, Record
 from lictl.handover.etsi_stream import decode_etsi
 
@@ -22,6 +25,10 @@ DECODERS: dict[str, Callable[[BinaryIO], Iterator[Item]]] = {
     "text": decode_text,
     "msgpack": decode_msgpack,
     "etsi-102232": decode_etsi,
+    "etsi-103221-2": decode_x2x3,
+    "tzsp": decode_tzsp,
+    "ccc": decode_ccc,
+    "pcap": decode_pcap,
 }
 
 

@@ -231,7 +231,8 @@ def _synthetic(header: bytes) -> dict[str, Any]:
         later, first = bool(offset & 0x1FFF), bool(offset & 0x2000)
         source, destination = header[12:16], header[16:20]
     elif len(header) >= 40 and header[0] >> 4 == 6:
-        length, protocol, at = int.from_bytes(header[4:6]) + 40, header[6], 40
+        payload, protocol, at = int.from_bytes(header[4:6]), header[6], 40
+        length = payload and payload + 40  # 0 also stands for more than the field can say
         source, destination, later, first = header[8:24], header[24:40], False, False
         if protocol == 44 and len(header) >= 48:
             offset, protocol, at = int.from_bytes(header[42:44]), header[40], 48

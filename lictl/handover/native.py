@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import errno
+import re
 import threading
 from abc import abstractmethod
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from lictl.probe.native import ffi
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from lictl.handover.base import StreamInfo
+    from lictl.handover.base import Gap, StreamInfo
     from lictl.probe.batch import Batch, Selection
 
 # Small enough to stay in the processor's cache, large enough for any record (content as escaped text: 4 * 65600).
@@ -38,7 +40,22 @@ class _Buffer(threading.local):
 thread_buffer = _Buffer()
 
 
-def check_options(options: Mapping[str, str], allowed: Mapping[str, tuple[str, ...]]) -> dict[str, str]:
+@dataclass(frozen=True, slots=True)
+class Free:
+    """The values of an option that are too many to list.
+
+    Attributes:
+        default: where none is given.
+        pattern: regular expression of the whole value.
+        what: the same for people, such as "four hexadecimal digits".
+    """
+
+    default: str
+    pattern: str
+    what: str
+
+
+def check_options(options: Mapping[str, str], allowed: Mapping[str, tuple[str, ...] | Free]) -> dict[str, str]:
     """The options with the first allowed value as each one's default.
 
     Raises:
@@ -48,9 +65,16 @@ def check_options(options: Mapping[str, str], allowed: Mapping[str, tuple[str, .
         if name not in allowed:
             known = ", ".join(sorted(allowed)) or "none"
             raise UsageError(f"the format has no option {name!r}.", f"Options of this format: {known}.")
-        if value not in allowed[name]:
-            raise UsageError(f"the option {name} cannot be {value!r}.", f"Choose one of {', '.join(allowed[name])}.")
-    return {name: options.get(name, values[0]) for name, values in allowed.items()}
+        values = allowed[name]
+        if isinstance(values, Free):
+            if not (isinstance(value, str) and re.fullmatch(values.pattern, value)):
+                raise UsageError(f"the option {name} cannot be {value!r}.", f"It is {values.what}.")
+        elif value not in values:
+            raise UsageError(f"the option {name} cannot be {value!r}.", f"Choose one of {', '.join(values)}.")
+    return {
+        name: options.get(name, values.default if isinstance(values, Free) else values[0])
+        for name, values in allowed.items()
+    }
 
 
 class Interfaces:
@@ -97,6 +121,7 @@ class NativeEncoder(Encoder):
         self._liid = ffi.new("char[]", info.liid.encode("ascii"))
         self._interfaces = Interfaces()
         self._open = False
+        self._unfit = 0  # records of the chunk that the format cannot carry; `_write` adds to it
 
     @abstractmethod
     def _begin(self) -> bytes:
@@ -124,16 +149,19 @@ class NativeEncoder(Encoder):
         before = int(selection.sequence[n - 1]) - n - selection.lost
         start = 0
         while start < n:
+            self._unfit = 0
             used, end = self._fill(batch, selection, start)
+            records = end - start - self._unfit
             last = int(selection.sequence[end - 1])
             yield Encoded(
                 payload=thread_buffer.view[:used],
-                records=end - start,
+                records=records,
                 first_sequence=before + 1,
                 last_sequence=last,
-                lost=last - before - (end - start),
+                lost=last - before - records,
                 first_ns=int(batch.recs[selection.order[start]]["utc_ns"]),
                 last_ns=int(batch.recs[selection.order[end - 1]]["utc_ns"]),
+                unfit=self._unfit,
             )
             before, start = last, end
 
@@ -173,6 +201,20 @@ class NativeEncoder(Encoder):
             return b""
         self._interfaces.add(key)
         return declaration
+
+
+class PduEncoder(NativeEncoder):
+    """An encoder of PDUs that stand for themselves: nothing comes before the first one, and none names an interface."""
+
+    def _begin(self) -> bytes:
+        return b""
+
+    def _declare(self, number: int, name: str, hook: str) -> bytes:
+        return b""
+
+    def gap(self, gap: Gap) -> bytes:
+        """b"": the next number tells, where there are numbers."""
+        return b""
 
 
 def encoder_failure(code: int) -> LictlError:

@@ -10,9 +10,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lictl.handover.decode_etsi import PS_PDUS
+from lictl.handover.decode_mirror import CccFormat, TzspFormat
+from lictl.handover.decode_x2x3 import X2X3Format
 
 if TYPE_CHECKING:
     from lictl.handover.pdu import PduFormat
 
-PDU_FORMATS: dict[str, PduFormat] = {"etsi-102232": PS_PDUS}
+PDU_FORMATS: dict[str, PduFormat] = {
+    "etsi-102232": PS_PDUS,
+    "etsi-103221-2": X2X3Format(),
+    "tzsp": TzspFormat(),
+    "ccc": CccFormat(),
+}
 """Formats that are a sequence of PDUs: what reads them."""

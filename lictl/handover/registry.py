@@ -6,14 +6,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lictl.errors import RefusedError, UsageError
+from lictl.handover.ccc import CccContent
 from lictl.handover.etsi import EtsiContent
 from lictl.handover.etsi_dialect import EtsiDialect
 from lictl.handover.etsi_summary import etsi_headers
 from lictl.handover.msgpack import MsgpackContent, MsgpackHeaders
+from lictl.handover.pcap import PcapContent, PcapHeaders
 from lictl.handover.pcapng import PcapngContent, PcapngHeaders
 from lictl.handover.pdu import Silent
 from lictl.handover.readers import PDU_FORMATS
 from lictl.handover.text import TextContent, TextHeaders
+from lictl.handover.tzsp import TzspContent
+from lictl.handover.x2x3 import X2Headers, X3Content
+from lictl.handover.x2x3_dialect import X2X3Dialect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -32,14 +37,23 @@ CONTENT: dict[str, Callable[[StreamInfo], ContentEncoder]] = {
     "text": TextContent,
     "msgpack": MsgpackContent,
     "etsi-102232": EtsiContent,
+    "etsi-103221-2": X3Content,
+    "tzsp": TzspContent,
+    "ccc": CccContent,
+    "pcap": PcapContent,
 }
 HEADERS: dict[str, Callable[[StreamInfo], HeadersEncoder]] = {
     "pcapng": PcapngHeaders,
     "text": TextHeaders,
     "msgpack": MsgpackHeaders,
     "etsi-102232": etsi_headers,
+    "etsi-103221-2": X2Headers,
+    "pcap": PcapHeaders,
 }
-DIALECTS: dict[str, Callable[[StreamConfig], Dialect]] = {"etsi-102232": EtsiDialect}
+DIALECTS: dict[str, Callable[[StreamConfig], Dialect]] = {
+    "etsi-102232": EtsiDialect,
+    "etsi-103221-2": X2X3Dialect,
+}
 """Formats with a protocol of their own on a connection; of all others `Silent` serves."""
 
 

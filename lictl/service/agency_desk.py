@@ -91,7 +91,9 @@ def check_agency(agency: Agency) -> None:
     modes: tuple[Literal["content", "headers"], ...] = ("content", "headers")
     for mode in modes:
         if agency.format in formats(mode) or mode == "content":
-            info = StreamInfo("X", "X", mode, "X", "X", "ZZ", agency.name, str, agency.options)
+            info = StreamInfo(
+                "X", "X", mode, "X", "X", "ZZ", agency.name, str, agency.options, "00000000-0000-4000-8000-000000000000"
+            )
             encoder(agency.format, info)
 
 

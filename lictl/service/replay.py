@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -174,6 +175,7 @@ def _info(order: WarrantFile, capture: str) -> StreamInfo:
         country="ZZ",  # ISO 3166-1: for the user's own use, no country
         agency="replay",
         interfaces=lambda _ifindex: capture,
+        uuid=str(uuid.uuid5(uuid.NAMESPACE_OID, f"lictl replay {order.intercept.liid}")),
     )
 
 

@@ -83,6 +83,13 @@ def examples() -> dict[str, str]:
         "msgpack-headers": objects(stream("msgpack", "headers")),
         "msgpack-content": objects(stream("msgpack", "content")),
         "msgpack-octets": dump(last_objects(stream("msgpack", "headers"), 2)),
+        "x3-content": dump(stream("etsi-103221-2", "content")),
+        "x2-headers": dump(stream("etsi-103221-2", "headers", fields="all")),
+        "tzsp-content": dump(stream("tzsp", "content")),
+        "tzsp-tags": dump(stream("tzsp", "content", tags="yes")),
+        "ccc-content": dump(stream("ccc", "content", header="20")),
+        "pcap-content": dump(stream("pcap", "content")),
+        "pcap-headers": dump(stream("pcap", "headers")),
         "pcapng-content": dump(behind_section(stream("pcapng", "content"))),
         "pcapng-headers": dump(behind_section(stream("pcapng", "headers"))),
     }

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from lictl.probe.batch import Selection
 
 T0 = 1_772_366_400_123_456_789  # 2026-03-01T12:00:00.123456789Z
+UUID = "29f28e1c-f230-486a-a860-f5a784ab9177"
 CLAIM = 7 | 3 << 12
 WINDOW = (0, 2**63)
 
@@ -66,7 +67,7 @@ def info(mode: Mode, options: Mapping[str, str] | None = None, **changes: Any) -
     """A stream's names."""
     names: dict[str, Any] = {
         "liid": "LIID0001", "case_id": "CASE 1", "operator": "OPER1", "element": "probe01", "country": "US",
-        "agency": "fbi",
+        "agency": "fbi", "uuid": UUID,
     }  # fmt: skip
     return handover.StreamInfo(
         mode=mode, interfaces={3: "eth1", 4: "eth2"}.__getitem__, options=options or {}, **{**names, **changes}

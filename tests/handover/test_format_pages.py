@@ -10,7 +10,7 @@ from handover_examples import BLOCK, FORMATS, examples, stream
 
 from lictl.handover.decode import Record, decode
 
-PAGES = ("pcapng.md", "descriptive-text.md", "msgpack.md")
+PAGES = ("pcapng.md", "descriptive-text.md", "msgpack.md", "etsi-103221-2.md", "tzsp.md", "ccc.md", "pcap.md")
 
 
 def shown() -> dict[str, str]:

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from kernel_builds import Record
 
 WINDOW = (0, 1 << 63)
+UUID = "29f28e1c-f230-486a-a860-f5a784ab9177"
 PIECE = 5  # bytes of a marker that already give it away
 
 
 def info(mode: handover.base.Mode) -> handover.StreamInfo:
     """The names of a stream."""
-    return handover.StreamInfo("LIID0001", "CASE 1", mode, "OPER1", "probe01", "US", "agency", lambda _: "eth1")
+    return handover.StreamInfo(
+        "LIID0001", "CASE 1", mode, "OPER1", "probe01", "US", "agency", lambda _: "eth1", uuid=UUID
+    )
 
 
 def spellings(marker: bytes) -> Iterator[bytes]:
