@@ -11,6 +11,7 @@ from lictl.cli import (
     certificate,
     check,
     collect,
+    decode,
     demo,
     doctor,
     drill,
@@ -56,5 +57,5 @@ app.add_typer(warrant.app, name="warrant")
 app.add_typer(role.app, name="role")
 app.add_typer(profile.app, name="profile")
 app.add_typer(audit.app, name="audit")
-for module in (site, serve, status, collect, demo, doctor, versions, report, drill, verify):
+for module in (site, serve, status, collect, decode, demo, doctor, versions, report, drill, verify):
     module.register(app)

@@ -26,8 +26,22 @@ def register(app: typer.Typer) -> None:
 
 
 def receive(
-    listen: Annotated[str, typer.Option(help="HOST:PORT to listen on; an IPv6 address in brackets.")],
     into: Annotated[Path, typer.Option(help="Folder for the files; made with mode 0700.")],
+    listen: Annotated[
+        list[str] | None, typer.Option(help="HOST:PORT or HOST:PORT=FORMAT, TCP; an IPv6 address in brackets. Repeat.")
+    ] = None,
+    udp: Annotated[list[str] | None, typer.Option(help="The same for datagrams. Repeat.")] = None,
+    format_: Annotated[
+        str, typer.Option("--format", help="Format where a port names none; auto: told from the first octets.")
+    ] = "auto",
+    tls_certificate: Annotated[
+        Path | None, typer.Option(help="PEM chain of this receiver: TLS on all TCP ports, and nothing else there.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM of its private key.")] = None,
+    tls_ca: Annotated[Path | None, typer.Option(help="PEM of the CA that senders' certificates must be from.")] = None,
+    key: Annotated[
+        list[Path] | None, typer.Option(help="PEM of the operator's public key, for signatures in the stream. Repeat.")
+    ] = None,
     once: Annotated[bool, typer.Option("--once", help="End when every stream that came has ended.")] = False,
     for_: Annotated[float | None, typer.Option("--for", min=0.1, help="End after so many seconds.")] = None,
     home: state.HomeOption = None,
@@ -35,18 +49,33 @@ def receive(
 ) -> None:
     """Receives as an agency does: verifies, writes files that tcpdump and tshark open, ends with a verdict.
 
-    Ctrl-C or SIGTERM ends it. The verdict also stands in FOLDER/verdict.json. Exit code 5 where something is missing
-    that the sender did not explain.
+    Takes the delivery protocol of lictl and, each warrant by itself, ETSI TS 102 232, ATIS-1000013 and TS 103 221-2
+    over TCP or TLS, and ATIS-1000013, TZSP and PacketCable CCC over UDP; answers keep-alives and requests for
+    acknowledgement. Ctrl-C or SIGTERM ends it. The verdict also stands in FOLDER/verdict.json. Exit code 5 where
+    something is missing that the sender did not explain, or a check fails. docs/agency-guide.md explains the files.
     """
+    from lictl.collection.integrity import Verifier
+    from lictl.collection.listening import ports, server_context
     from lictl.collection.receiver import Receiver
 
     now = state.use(home, as_json)
-    receiver = Receiver(_address(listen), into, on_progress=lambda progress: _live(progress, receiver, once))
+    if not listen and not udp:
+        raise UsageError("there is nothing to listen on.", "Give --listen HOST:PORT or --udp HOST:PORT.")
+    if (tls_certificate is None) != (tls_key is None) or (tls_ca is not None and tls_key is None):
+        raise UsageError("TLS needs a certificate and its key.", "Give --tls-certificate and --tls-key.")
+    receiver = Receiver(
+        ports(listen or [], "--listen", format_),
+        into,
+        on_progress=lambda progress: _live(progress, receiver, once),
+        udp=ports(udp or [], "--udp", format_),
+        tls=server_context(tls_certificate, tls_key, tls_ca) if tls_certificate and tls_key else None,
+        verifier=Verifier(tuple(key or ())),
+    )
     with receiver:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: receiver.stop())
-        host, port = receiver.address
-        sys.stderr.write(f"Listening on {host} port {port}, writing to {into}.\n")
+        for host, port in receiver.addresses:
+            sys.stderr.write(f"Listening on {host} port {port}, writing to {into}.\n")
         if for_ is not None:
             timer = threading.Timer(for_, receiver.stop)
             timer.daemon = True
@@ -54,13 +83,6 @@ def receive(
         receiver.run()
         verdict = receiver.write_verdict()
     _conclude(now, verdict, into)
-
-
-def _address(text: str) -> tuple[str, int]:
-    host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or int(port) > 65535:
-        raise UsageError(f"--listen {text} is not HOST:PORT.", "Write 127.0.0.1:41900 or [::1]:41900.")
-    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def _live(progress: Progress, receiver: Receiver, once: bool) -> None:
@@ -89,11 +111,17 @@ def _conclude(now: state.State, verdict: Verdict, folder: Path) -> None:
             (s.file, s.mode, s.records, s.lost, s.skipped + s.damaged, s.missing, s.duplicates, "ok" if s.ok else "BAD")
             for s in verdict.streams
         ]
-        columns = ["FILE", "MODE", "PACKETS", "LOST", "SKIPPED", "MISSING", "RESENT", "VERDICT"]
+        rows += [
+            (e.files[0].name, e.format, e.pdus, e.lost, e.unreadable, e.missing, e.duplicates, "ok" if e.ok else "BAD")
+            for e in verdict.evidence
+            if e.files
+        ]
+        columns = ["FILE", "MODE OR FORMAT", "PACKETS OR PDUS", "LOST", "UNREADABLE", "MISSING", "RESENT", "VERDICT"]
         output.console().print(output.table(columns, rows))
     if not verdict.ok:
         raise IntegrityError(
-            "packets are missing that nothing explains.", f"{folder}/verdict.json says where; ask the sender."
+            "something is missing that nothing explains, or a check failed.",
+            f"{folder}/verdict.json says where; ask the sender.",
         )
 
 

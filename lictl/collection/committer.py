@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from lictl.collection.evidence import Evidence
     from lictl.collection.store import StreamFile
+
+    Committed = StreamFile | Evidence
 
 _BATCH_S = 0.02
 _BATCH_BYTES = 4 << 20
@@ -26,19 +29,19 @@ class Committer:
     """
 
     def __init__(
-        self, lock: threading.Lock, *, durable: bool, done: Callable[[StreamFile, OSError | None], None]
+        self, lock: threading.Lock, *, durable: bool, done: Callable[[Committed, OSError | None], None]
     ) -> None:
         self._lock = lock
         self._durable = durable
         self._done = done
-        self._dirty: dict[int, StreamFile] = {}
+        self._dirty: dict[int, Committed] = {}
         self._bytes = 0
         self._changed = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="commit", daemon=True)
         self._thread.start()
 
-    def add(self, file: StreamFile, size: int) -> None:
+    def add(self, file: Committed, size: int) -> None:
         """A stream received `size` bytes."""
         with self._changed:
             self._dirty[id(file)] = file
@@ -70,7 +73,7 @@ class Committer:
             for file in files:
                 self._commit(file)
 
-    def _commit(self, file: StreamFile) -> None:
+    def _commit(self, file: Committed) -> None:
         with self._lock:
             snapshot = file.snapshot()
         try:

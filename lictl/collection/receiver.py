@@ -11,18 +11,29 @@ import threading
 import time
 from collections import Counter, deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lictl.collection.committer import Committer
-from lictl.collection.peer import Peer, PeerError
+from lictl.collection.connection import Connection, PeerError
+from lictl.collection.datagrams import DatagramPort
+from lictl.collection.evidence_store import EvidenceStore
+from lictl.collection.listening import Address, Listen, open_tcp, open_udp
 from lictl.collection.store import StreamFile, StreamStore
+from lictl.collection.stranger import speaker_for
 from lictl.collection.verdict import Verdict, judge
 from lictl.errors import MachineError, UnavailableError
 from lictl.portable import CLOSE_ON_EXEC, lock, raise_file_limit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    import ssl
+    from collections.abc import Callable, Sequence
     from pathlib import Path
+
+    from lictl.collection.evidence import Evidence
+    from lictl.collection.integrity import Verifier
+
+    Received = StreamFile | Evidence
 
 LOCK_FILE = ".receiver.lock"
 _TICK_S = 0.5
@@ -38,6 +49,7 @@ class Limits:
         memory: bytes of all receive buffers together.
         hello_s: seconds until a new connection must have said who it is.
         silence_s: seconds without a byte after which a connection is closed.
+        idle_s: the same for formats in which a sender may say nothing for long.
     """
 
     connections: int = 8192
@@ -45,6 +57,7 @@ class Limits:
     memory: int = 2 << 30
     hello_s: float = 10.0
     silence_s: float = 120.0
+    idle_s: float = 7200.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +77,14 @@ class Receiver:
     """Listens, receives, verifies, acknowledges.
 
     Args:
-        listen: address and port; port 0 takes a free one.
+        listen: address and port, port 0 takes a free one; or several ports, each with its format.
         folder: where the files go; made with mode 0700; one receiver at a time.
         durable: acknowledge only what is on disk (fsync). False is for benchmarks.
         on_progress: called twice a second while `run` works.
         limits: see Limits.
+        udp: ports for datagrams.
+        tls: of all TCP ports; None: they are plain.
+        verifier: of integrity PDUs.
 
     Raises:
         UnavailableError: the address cannot be listened on, or another receiver has the folder.
@@ -78,12 +94,15 @@ class Receiver:
 
     def __init__(
         self,
-        listen: tuple[str, int],
+        listen: Address | list[Listen],
         folder: Path,
         *,
         durable: bool = True,
         on_progress: Callable[[Progress], None] | None = None,
         limits: Limits | None = None,
+        udp: Sequence[Listen] = (),
+        tls: ssl.SSLContext | None = None,
+        verifier: Verifier | None = None,
     ) -> None:
         self.folder = folder
         self.limits = limits or Limits()
@@ -91,25 +110,39 @@ class Receiver:
         self.lock = threading.Lock()
         self.memory = 0
         self._on_progress = on_progress
+        self._tls = tls
+        self._listeners: list[tuple[socket.socket, str]] = []
+        self._datagrams: list[DatagramPort] = []
         self._resources = contextlib.ExitStack()
         with contextlib.ExitStack() as opened:
             raise_file_limit()
             self._lock_folder(opened)
             self.store = StreamStore(folder, self.limits.streams)
             opened.callback(self.store.close)
-            self._listener = _listen(listen)
-            opened.callback(self._listener.close)
+            self.evidence = EvidenceStore(folder, self.limits.streams, verifier)
+            opened.callback(self.evidence.close)
+            self._open_ports(opened, _ports(listen), udp)
             self._resources = opened.pop_all()
         self._selector = selectors.DefaultSelector()
         self._wake_in, self._wake_out = socket.socketpair()
         self._wake_in.setblocking(False)
         self._wake_out.setblocking(False)
-        self._peers: set[Peer] = set()
-        self._owners: dict[int, Peer] = {}
-        self._committed: deque[tuple[StreamFile, OSError | None]] = deque()
+        self._peers: set[Connection] = set()
+        self._feeders: dict[int, set[Connection]] = {}
+        self._committed: deque[tuple[Received, OSError | None]] = deque()
         self.committer = Committer(self.lock, durable=durable, done=self._on_committed)
         self._stopping = False
         self._thread: threading.Thread | None = None
+
+    def _open_ports(self, opened: contextlib.ExitStack, tcp: Sequence[Listen], udp: Sequence[Listen]) -> None:
+        for listen in tcp:
+            listener = open_tcp(listen.address)
+            opened.callback(listener.close)
+            self._listeners.append((listener, listen.format))
+        for listen in udp:
+            sock = open_udp(listen.address)
+            opened.callback(sock.close)
+            self._datagrams.append(DatagramPort(sock, self, listen.format))
 
     def _lock_folder(self, opened: contextlib.ExitStack) -> None:
         try:
@@ -126,9 +159,14 @@ class Receiver:
 
     @property
     def address(self) -> tuple[str, int]:
-        """Address and port that it listens on."""
-        host, port = self._listener.getsockname()[:2]
-        return str(host), int(port)
+        """Address and port of the first TCP port, of the first UDP port where there is none."""
+        return self.addresses[0]
+
+    @property
+    def addresses(self) -> list[Address]:
+        """Of all ports: TCP, then UDP."""
+        socks = [listener for listener, _ in self._listeners] + [port.sock for port in self._datagrams]
+        return [(str(name[0]), int(name[1])) for name in (sock.getsockname() for sock in socks)]
 
     def start(self) -> Receiver:
         """Runs in a thread of its own, until `close`."""
@@ -138,12 +176,15 @@ class Receiver:
 
     def run(self) -> None:
         """Receives until `stop` is called, from a signal handler or another thread."""
-        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        for listener, format_ in self._listeners:
+            self._selector.register(listener, selectors.EVENT_READ, partial(self._accept, listener, format_))
+        for port in self._datagrams:
+            self._selector.register(port.sock, selectors.EVENT_READ, port.ready)
         self._selector.register(self._wake_in, selectors.EVENT_READ, self._acknowledge)
         next_tick = 0.0
         while not self._stopping:
             for key, mask in self._selector.select(_TICK_S):
-                if isinstance(key.data, Peer):
+                if isinstance(key.data, Connection):
                     self._serve(key.data, mask)
                 else:
                     key.data()
@@ -182,19 +223,21 @@ class Receiver:
         """What was received so far."""
         with self.lock:
             accounts = [file.account for file in self.store.files.values()]
+            books = [file.books for file in self.evidence.files.values()]
             return Progress(
                 len(self._peers),
-                len(accounts),
-                sum(account.records for account in accounts),
-                sum(account.lost for account in accounts),
-                sum(account.gaps for account in accounts),
-                sum(account.duplicates for account in accounts),
-                sum(account.size for account in accounts),
+                len(accounts) + len(books),
+                sum(account.records for account in accounts) + sum(book.pdus for book in books),
+                sum(account.lost for account in accounts) + sum(book.lost for book in books),
+                sum(account.gaps for account in accounts) + sum(book.gaps for book in books),
+                sum(account.duplicates for account in accounts) + sum(book.duplicates for book in books),
+                sum(account.size for account in accounts) + sum(book.sizes.get("", 0) for book in books),
             )
 
     def verdict(self) -> Verdict:
         """Judges every stream; reads every file for its digest. Not after `close`."""
-        return judge(list(self.store.files.values()), dict(self.refused), self.lock)
+        streams, evidence = list(self.store.files.values()), list(self.evidence.files.values())
+        return judge(streams, evidence, dict(self.refused), self.lock)
 
     def write_verdict(self) -> Verdict:
         """Judges and writes ``verdict.json`` into the folder."""
@@ -204,10 +247,10 @@ class Receiver:
 
     # ---- the loop
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket, format_: str) -> None:
         for _ in range(64):
             try:
-                sock, _address = self._listener.accept()
+                sock, _address = listener.accept()
             except BlockingIOError:
                 return
             except OSError:  # out of descriptors: those who wait are served when others leave
@@ -217,11 +260,16 @@ class Receiver:
                 self.refused["too many connections"] += 1
                 sock.close()
                 continue
-            peer = Peer(sock, self)
+            try:
+                peer = Connection(sock, self, self._tls)
+                peer.speaker = speaker_for(peer, format_, int(listener.getsockname()[1]))
+            except OSError:  # it is gone again
+                sock.close()
+                continue
             self._peers.add(peer)
-            self._selector.register(sock, selectors.EVENT_READ, peer)
+            self._selector.register(peer.sock, selectors.EVENT_READ, peer)
 
-    def _serve(self, peer: Peer, mask: int) -> None:
+    def _serve(self, peer: Connection, mask: int) -> None:
         if peer not in self._peers:  # another connection of the same stream took its place
             return
         try:
@@ -234,17 +282,21 @@ class Receiver:
         else:
             self._watch(peer)
 
-    def _watch(self, peer: Peer) -> None:
+    def _watch(self, peer: Connection) -> None:
         self._selector.modify(peer.sock, peer.wanted, peer)
 
-    def own(self, peer: Peer, file: StreamFile) -> None:
+    def own(self, peer: Connection, file: StreamFile) -> None:
         """The newest connection of a stream is the one that counts: an older one hangs half open."""
-        older = self._owners.get(id(file))
-        if older is not None and older is not peer:
+        for older in self._feeders.get(id(file), set()) - {peer}:
             self._drop(older, "")
-        self._owners[id(file)] = peer
+        self.feed(peer, file)
 
-    def _drop(self, peer: Peer, reason: str) -> None:
+    def feed(self, peer: Connection, file: Received) -> None:
+        """A connection puts something in a file: it wants to know when that is on disk."""
+        peer.files.add(file)
+        self._feeders.setdefault(id(file), set()).add(peer)
+
+    def _drop(self, peer: Connection, reason: str) -> None:
         if reason:
             self.refused[reason] += 1
         if peer in self._peers:
@@ -252,11 +304,12 @@ class Receiver:
             self.memory -= peer.memory
             with contextlib.suppress(KeyError, ValueError):
                 self._selector.unregister(peer.sock)
-        if peer.file is not None and self._owners.get(id(peer.file)) is peer:
-            del self._owners[id(peer.file)]
+        for file in peer.files:
+            self._feeders.get(id(file), set()).discard(peer)
+        peer.files.clear()
         peer.close()
 
-    def _on_committed(self, file: StreamFile, error: OSError | None) -> None:
+    def _on_committed(self, file: Received, error: OSError | None) -> None:
         self._committed.append((file, error))
         with contextlib.suppress(OSError):
             self._wake_out.send(b"\0")
@@ -267,37 +320,27 @@ class Receiver:
             self._wake_in.recv(4096)
         while self._committed:
             file, error = self._committed.popleft()
-            peer = self._owners.get(id(file))
-            if peer is None:
-                continue
-            if error is not None:
-                self._drop(peer, "disk error")
-                continue
-            try:
-                peer.acknowledge(file.durable)
-            except PeerError as failed:
-                self._drop(peer, failed.reason)
-            else:
-                self._watch(peer)
+            for peer in list(self._feeders.get(id(file), ())):
+                if error is not None:
+                    self._drop(peer, "disk error")
+                    continue
+                try:
+                    peer.speaker.committed(file)
+                except PeerError as failed:
+                    self._drop(peer, failed.reason)
+                else:
+                    self._watch(peer)
 
     def _tick(self) -> None:
         now = time.monotonic()
         for peer in list(self._peers):
-            limit = self.limits.hello_s if peer.file is None else self.limits.silence_s
+            patience = self.limits.idle_s if peer.speaker.idle else self.limits.silence_s
+            limit = patience if peer.speaker.known and peer.shaken else self.limits.hello_s
             if now - peer.heard > limit:
                 self._drop(peer, "silent")
         if self._on_progress is not None:
             self._on_progress(self.progress())
 
 
-def _listen(address: tuple[str, int]) -> socket.socket:
-    host, port = address
-    try:
-        family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
-        listener = socket.create_server((host, port), family=family, backlog=1024)
-    except OSError as error:
-        raise UnavailableError(
-            f"{host} port {port} cannot be listened on: {error.strerror}.", "Choose another address or port."
-        ) from None
-    listener.setblocking(False)
-    return listener
+def _ports(listen: Address | list[Listen]) -> list[Listen]:
+    return [Listen(listen)] if isinstance(listen, tuple) else listen

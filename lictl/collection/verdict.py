@@ -8,6 +8,10 @@ import os
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import msgpack
+
+from lictl.collection.books import Books
+from lictl.collection.show import when
 from lictl.portable import CLOSE_ON_EXEC, NO_FOLLOW
 from lictl.times import format_rfc3339, now_ns
 
@@ -15,6 +19,7 @@ if TYPE_CHECKING:
     import threading
     from pathlib import Path
 
+    from lictl.collection.evidence import Evidence
     from lictl.collection.store import StreamFile
 
 VERDICT_FILE = "verdict.json"
@@ -63,19 +68,71 @@ class StreamVerdict:
 
 
 @dataclass(frozen=True, slots=True)
+class FileVerdict:
+    """One file: its name in the receiver's folder, its octets, their SHA-256 in hex."""
+
+    name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceVerdict:
+    """What came in a format made of PDUs, of one LIID.
+
+    Attributes:
+        ok: complete, readable and consistent, and no integrity check failed.
+        liid: LIID, case id or XID; made from the port's number where the format names none.
+        pdus: kept; `content` and `iri` of them packets, and header reports or events (`events` of these).
+        lost: packets that the sender declared lost.
+        missing: numbers that neither came nor are explained, in `gaps` places.
+        duplicates: PDUs that came again and were dropped.
+        conflicts: PDUs that came with a number that is taken and other octets; kept.
+        unreadable: PDUs that cannot be decoded; kept.
+        digests, signatures: integrity checks by outcome: "good"; "bad"; "open": what they cover is not here, or no
+            key was given.
+        ended: the sender told of the interception's end.
+        first, last: RFC 3339, empty for none.
+        files: the PDUs as they came, and what was made of them.
+    """
+
+    ok: bool
+    liid: str
+    format: str
+    pdus: int
+    content: int
+    iri: int
+    events: int
+    lost: int
+    missing: int
+    gaps: int
+    duplicates: int
+    conflicts: int
+    unreadable: int
+    digests: dict[str, int]
+    signatures: dict[str, int]
+    ended: bool
+    first: str
+    last: str
+    files: tuple[FileVerdict, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Verdict:
     """All streams.
 
     Attributes:
         ok: every stream is.
         time: RFC 3339 time of the verdict.
-        streams: one entry a file.
+        streams: one entry a file of the delivery protocol.
+        evidence: one entry an LIID and format made of PDUs.
         refused: how often connections were dropped, by reason.
     """
 
     ok: bool
     time: str
     streams: tuple[StreamVerdict, ...]
+    evidence: tuple[EvidenceVerdict, ...]
     refused: dict[str, int]
 
     def to_plain(self) -> dict[str, Any]:
@@ -126,7 +183,38 @@ def judge_stream(file: StreamFile, lock: threading.Lock) -> StreamVerdict:
     )
 
 
-def judge(files: list[StreamFile], refused: dict[str, int], lock: threading.Lock) -> Verdict:
+def judge_evidence(file: Evidence, lock: threading.Lock) -> EvidenceVerdict:
+    """The verdict on one LIID's PDUs; reads its files for their digests."""
+    with lock:
+        file.flush()
+        books = Books.from_plain(msgpack.unpackb(file.snapshot()[1]))
+    sizes = {part: size for part, size in books.sizes.items() if size}
+    return EvidenceVerdict(
+        ok=books.ok,
+        liid=books.liid,
+        format=books.format,
+        pdus=books.pdus,
+        content=books.cc,
+        iri=books.iri,
+        events=books.events,
+        lost=books.lost,
+        missing=books.missing,
+        gaps=books.gaps,
+        duplicates=books.duplicates,
+        conflicts=books.conflicts,
+        unreadable=books.unreadable,
+        digests=dict(books.digests),
+        signatures=dict(books.signatures),
+        ended=books.ended,
+        first=when(books.first_ns) if books.first_ns else "",
+        last=when(books.last_ns) if books.last_ns else "",
+        files=tuple(FileVerdict(file.name + part, size, file.sha256(part, size)) for part, size in sizes.items()),
+    )
+
+
+def judge(files: list[StreamFile], evidence: list[Evidence], refused: dict[str, int], lock: threading.Lock) -> Verdict:
     """The verdict on all streams."""
     streams = tuple(judge_stream(file, lock) for file in files)
-    return Verdict(all(stream.ok for stream in streams), format_rfc3339(now_ns()), streams, dict(refused))
+    received = tuple(judge_evidence(file, lock) for file in evidence)
+    ok = all(stream.ok for stream in streams) and all(file.ok for file in received)
+    return Verdict(ok, format_rfc3339(now_ns()), streams, received, dict(refused))

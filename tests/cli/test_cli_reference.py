@@ -26,7 +26,7 @@ def test_every_promised_command_is_there() -> None:
     """The set of commands is part of the contract."""
     assert set(NAMES) == {
         "lictl init", "lictl serve", "lictl status", "lictl receive", "lictl replay", "lictl demo", "lictl doctor",
-        "lictl agency setup-sftp",
+        "lictl agency setup-sftp", "lictl decode",
         "lictl verify", "lictl version", "lictl report", "lictl drill", "lictl agency add", "lictl agency list",
         "lictl agency test", "lictl agency remove", "lictl warrant add", "lictl warrant new", "lictl warrant submit",
         "lictl warrant approve", "lictl warrant reject", "lictl warrant suspend", "lictl warrant resume",

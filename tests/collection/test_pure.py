@@ -45,7 +45,7 @@ def bare(program: str, *, windows: bool = False, cwd: Path | None = None) -> sub
     )
 
 
-@pytest.mark.parametrize("arguments", [("receive", "--help"), ("--help",)])
+@pytest.mark.parametrize("arguments", [("receive", "--help"), ("decode", "--help"), ("verify", "--help"), ("--help",)])
 def test_commands_start_without_the_native_core(arguments: tuple[str, ...]) -> None:
     """The agency's commands answer on a machine that has nothing but what the guide names."""
     done = bare(f"import sys; sys.argv = ['lictl', *{arguments!r}]\nfrom lictl.cli import main\nmain()")

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The books of one warrant's PDUs: what came, what came again, what is missing, what was verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any
+
+from lictl.collection.numbers import Numbering
+
+if TYPE_CHECKING:
+    from lictl.handover.decoded import Loss
+    from lictl.handover.pdu import Pdu
+
+MAX_NUMBERINGS = 256
+"""Numberings (sessions) of one warrant whose holes are remembered; older ones are summed up."""
+_ENDS = frozenset({"end", "surveillanceDeActivation"})
+_STREAM_LIMIT = 64
+Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class Books:
+    """What one LIID's file in one format holds.
+
+    Attributes:
+        liid: that its PDUs name.
+        format: of the PDUs.
+        sizes: octets of each file, by suffix; "" for the PDUs themselves.
+        links: link types of the pcapng's interfaces.
+        pdus: kept; `cc` and `iri` of them content and header reports or events.
+        events: PDUs that tell of an event.
+        duplicates: came again and were dropped.
+        conflicts: came with a number that is taken and other octets; kept.
+        lost: packets that the sender declared lost.
+        unreadable: framed well, not to be decoded; kept.
+        digests, signatures: integrity checks by outcome: "good", "bad", "open" (what they cover, or the key, is not
+            here).
+        first_ns, last_ns: UTC ns of the first and the last time in them, 0 for none.
+        ended: the sender told of the interception's end.
+        retired: [missing, gaps, duplicates, conflicts] of numberings that are not remembered any more.
+    """
+
+    liid: str
+    format: str
+    sizes: dict[str, int] = field(default_factory=dict)
+    links: list[int] = field(default_factory=list)
+    pdus: int = 0
+    cc: int = 0
+    iri: int = 0
+    events: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    lost: int = 0
+    unreadable: int = 0
+    digests: dict[str, int] = field(default_factory=dict)
+    signatures: dict[str, int] = field(default_factory=dict)
+    first_ns: int = 0
+    last_ns: int = 0
+    ended: bool = False
+    retired: list[int] = field(default_factory=lambda: [0, 0])
+    numberings: dict[Key, Numbering] = field(default_factory=dict)
+    told: list[tuple[str, int, int]] = field(default_factory=list)
+    """Losses that were told before anything of their numbering came: stream, first and last number."""
+
+    def numbering(self, key: Key) -> Numbering:
+        """The numbering of a kind and stream, the newest at the end; all that is neither IRI nor CC has one."""
+        key = (key[0] if key[0] in ("cc", "iri") else "tri", key[1][:_STREAM_LIMIT])
+        found = self.numberings.pop(key, None)
+        if found is None:
+            found = Numbering()
+            if len(self.numberings) >= MAX_NUMBERINGS:
+                oldest = self.numberings.pop(next(iter(self.numberings)))
+                self.retired = [self.retired[0] + oldest.missing, self.retired[1] + oldest.gaps]
+            self._apply_told(key, found)
+        self.numberings[key] = found
+        return found
+
+    def _apply_told(self, key: Key, numbering: Numbering) -> None:
+        if key[0] not in ("cc", "iri"):
+            return
+        for stream, first, last in self.told:
+            if stream == key[1]:  # both cut to the same length
+                numbering.explained += numbering.add(first, last)
+        self.told = [told for told in self.told if told[0] != key[1]]
+
+    def take(self, pdu: Pdu) -> None:
+        """Counts a PDU that is kept."""
+        self.pdus += 1
+        self.cc += pdu.kind == "cc"
+        self.iri += pdu.kind == "iri"
+        self.events += bool(pdu.event)
+        self.ended = pdu.event in _ENDS if pdu.event else self.ended
+        if pdu.loss is not None:
+            self._explain(pdu.stream, pdu.loss)
+        if pdu.utc_ns and pdu.kind in ("cc", "iri"):
+            self.first_ns = min(self.first_ns or pdu.utc_ns, pdu.utc_ns)
+            self.last_ns = max(self.last_ns, pdu.utc_ns)
+
+    def _explain(self, stream: str, loss: Loss) -> None:
+        """A loss that the sender tells is one of content where there is content, else of header reports."""
+        self.lost += loss.lost
+        if loss.lost <= 0:
+            return
+        for kind in ("cc", "iri"):
+            numbering = self.numberings.get((kind, stream[:_STREAM_LIMIT]))
+            if numbering is not None:
+                first = numbering.place(loss.first_sequence)
+                numbering.explained += numbering.add(first, first + loss.lost - 1)
+                return
+        if len(self.told) < MAX_NUMBERINGS:
+            self.told.append((stream[:_STREAM_LIMIT], loss.first_sequence, loss.first_sequence + loss.lost - 1))
+
+    @property
+    def missing(self) -> int:
+        """Numbers that neither came nor are explained."""
+        return self.retired[0] + sum(numbering.missing for numbering in self.numberings.values())
+
+    @property
+    def gaps(self) -> int:
+        """Places where they are missing."""
+        return self.retired[1] + sum(numbering.gaps for numbering in self.numberings.values())
+
+    @property
+    def ok(self) -> bool:
+        """Complete, readable, consistent, and no check failed."""
+        failed = self.digests.get("bad", 0) + self.signatures.get("bad", 0)
+        return not (self.missing or self.conflicts or self.unreadable or failed)
+
+    def to_plain(self) -> dict[str, Any]:
+        """For the state file."""
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        plain["numberings"] = [[*key, numbering.to_plain()] for key, numbering in self.numberings.items()]
+        return plain
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> Books:
+        """The reverse; a field that is not known is ignored."""
+        known = {field.name: plain[field.name] for field in fields(cls) if field.name in plain}
+        known["numberings"] = {
+            (kind, stream): Numbering.from_plain(numbering) for kind, stream, numbering in plain["numberings"]
+        }
+        return cls(**known)

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which numbers of a numbering have come: a few ranges, whatever their count, and the octets of the newest PDUs."""
+
+from __future__ import annotations
+
+from array import array
+from hashlib import blake2b
+from typing import NamedTuple
+
+MAX_RANGES = 32
+"""Holes that are remembered at once; beyond, the oldest one is closed and stays missing."""
+RECENT = 4096
+_WRAP = 1 << 32
+
+
+class Place(NamedTuple):
+    """Where a PDU lies in the evidence file."""
+
+    offset: int
+    length: int
+
+
+class Numbering:
+    """The numbers of one LIID, stream and kind.
+
+    Attributes:
+        ranges: first and last number of each run that has come or is explained, ascending.
+        closed: numbers missing in holes that are not remembered any more.
+        explained: numbers that the sender declared lost.
+        duplicates: PDUs that came again with the same octets, or whose first coming is too long ago to compare.
+        conflicts: PDUs that came with a number that is taken, and other octets.
+        late: PDUs whose number lies in a hole that is not remembered any more.
+    """
+
+    def __init__(self) -> None:
+        self.ranges: list[list[int]] = []
+        self.closed = 0
+        self.explained = 0
+        self.duplicates = 0
+        self.conflicts = 0
+        self.late = 0
+
+    @property
+    def highest(self) -> int:
+        """Highest number that has come, -1 for none."""
+        return self.ranges[-1][1] if self.ranges else -1
+
+    def place(self, number: int) -> int:
+        """The number without the wrap at 2^32 that the formats have: the nearest one to the highest so far."""
+        if number >= _WRAP or not self.ranges:
+            return number
+        turns = (self.highest - number + _WRAP // 2) // _WRAP
+        return number + max(turns, 0) * _WRAP
+
+    def has(self, number: int) -> bool:
+        """Whether the number has come or is explained."""
+        return any(low <= number <= high for low, high in reversed(self.ranges))
+
+    def add(self, first: int, last: int) -> int:
+        """Takes a run of numbers; returns how many of them are new."""
+        ranges = self.ranges
+        if ranges and first == ranges[-1][1] + 1:  # nearly always
+            ranges[-1][1] = last
+            return last - first + 1
+        before = sum(high - low + 1 for low, high in ranges)
+        merged: list[list[int]] = []
+        for low, high in sorted([*ranges, [first, last]]):
+            if merged and low <= merged[-1][1] + 1:
+                merged[-1][1] = max(merged[-1][1], high)
+            else:
+                merged.append([low, high])
+        new = sum(high - low + 1 for low, high in merged) - before
+        while len(merged) > MAX_RANGES:
+            self.closed += merged[1][0] - merged[0][1] - 1
+            merged[:2] = [[merged[0][0], merged[1][1]]]
+        self.ranges = merged
+        return new
+
+    @property
+    def missing(self) -> int:
+        """Numbers that have neither come nor are explained; the standards count from 0 or from 1."""
+        inside = sum(after[0] - before[1] - 1 for before, after in zip(self.ranges, self.ranges[1:], strict=False))
+        return self.closed + inside + (max(self.ranges[0][0] - 1, 0) if self.ranges else 0)
+
+    @property
+    def gaps(self) -> int:
+        """Places where numbers are missing, as far as they are remembered."""
+        return max(len(self.ranges) - 1, 0) + bool(self.ranges and self.ranges[0][0] > 1) + bool(self.closed)
+
+    def to_plain(self) -> list[object]:
+        """For the state file."""
+        return [self.ranges, self.closed, self.explained, self.duplicates, self.conflicts, self.late]
+
+    @classmethod
+    def from_plain(cls, plain: list[object]) -> Numbering:
+        """The reverse."""
+        numbering = cls()
+        numbering.ranges, numbering.closed, numbering.explained = plain[:3]  # type: ignore[assignment]
+        numbering.duplicates, numbering.conflicts, numbering.late = plain[3:]  # type: ignore[assignment]
+        return numbering
+
+
+class Recent:
+    """Digest and place of the newest PDUs of one numbering, at most RECENT: grows with them, 28 octets a PDU."""
+
+    def __init__(self) -> None:
+        self._numbers = array("Q")
+        self._digests = array("Q")
+        self._offsets = array("Q")
+        self._lengths = array("L")
+
+    def add(self, number: int, raw: bytes, offset: int) -> None:
+        """Remembers a PDU in the place of an older one."""
+        at = number % RECENT
+        if at >= len(self._numbers):
+            more = min(max(2 * len(self._numbers), at + 1, 16), RECENT) - len(self._numbers)
+            self._numbers.extend([_NONE] * more)
+            for column in (self._digests, self._offsets, self._lengths):
+                column.extend([0] * more)
+        self._numbers[at] = number
+        self._digests[at] = digest(raw)
+        self._offsets[at] = offset
+        self._lengths[at] = len(raw)
+
+    def place(self, number: int) -> Place | None:
+        """Where the PDU of a number lies, None where it is not remembered."""
+        at = number % RECENT
+        if at >= len(self._numbers) or self._numbers[at] != number:
+            return None
+        return Place(self._offsets[at], self._lengths[at])
+
+    def differs(self, number: int, raw: bytes) -> bool:
+        """Whether another PDU is known to have this number."""
+        at = number % RECENT
+        return at < len(self._numbers) and self._numbers[at] == number and self._digests[at] != digest(raw)
+
+
+_NONE = (1 << 64) - 1
+
+
+def digest(raw: bytes) -> int:
+    """64 bits that tell PDUs apart."""
+    return int.from_bytes(blake2b(raw, digest_size=8).digest())

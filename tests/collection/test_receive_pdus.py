@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The sample agency on bare connections: PDUs in any pieces, answers, repetitions, gaps, checks, limits."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+import pytest
+from delivery_kit import wait_for
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pdu_kit import ETSI, KEYS, PACKET, Line, Operator, ipcc, long_form, names
+
+from lictl.collection.integrity import Verifier
+from lictl.collection.listening import Listen
+from lictl.collection.receiver import Limits, Receiver
+from lictl.errors import UsageError
+from lictl.handover.etsi_pdu import ACK_REQUEST, KEEPALIVE, SESSION, TEST, option_request, tlv, tri
+from lictl.handover.pdu import MAX_PDU, split
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lictl.collection.verdict import EvidenceVerdict
+
+LOCAL = ("127.0.0.1", 0)
+
+
+@pytest.fixture
+def receiver(tmp_path: Path) -> Iterator[Receiver]:
+    """A running receiver in a folder of its own."""
+    with Receiver(LOCAL, tmp_path / "r").start() as running:
+        yield running
+
+
+def only(receiver: Receiver) -> EvidenceVerdict:
+    """The verdict on the only LIID."""
+    (verdict,) = receiver.verdict().evidence
+    return verdict
+
+
+def taken(receiver: Receiver, pdus: int) -> EvidenceVerdict:
+    """The same, once so many PDUs were taken or dropped as repetitions."""
+    wait_for(lambda: sum(b.pdus + b.duplicates for b in (f.books for f in receiver.evidence.files.values())) >= pdus)
+    return only(receiver)
+
+
+def test_pdus_in_pieces_of_one_octet(receiver: Receiver) -> None:
+    """Wherever a stream is cut, the PDUs are kept octet for octet, and the packets stand in a pcapng."""
+    pdus = [ipcc(0), long_form(ipcc(1)), ipcc(2)]
+    with Line(receiver.address) as line:
+        for octet in b"".join(pdus):
+            line.send(bytes([octet]))
+        verdict = taken(receiver, 3)
+    assert (verdict.ok, verdict.liid, verdict.format, verdict.content) == (True, "LIID0001", "etsi-102232", 3)
+    raw, pcapng = (receiver.folder / file.name for file in verdict.files)
+    assert raw.name == "LIID0001.etsi-102232"
+    assert raw.read_bytes() == b"".join(pdus)
+    assert pcapng.read_bytes().count(PACKET) == 3
+
+
+def test_answers(receiver: Receiver) -> None:
+    """A keep-alive and an offered option are answered at once, a request for acknowledgement once all is on disk."""
+    with Line(receiver.address) as line:
+        line.send(names().pdu(7, 0, tri(KEEPALIVE), SESSION))
+        answer = ETSI.decode(line.answer())
+        assert (answer.message, answer.sequence, answer.stream) == ("keep-aliveResponse", 7, "0")
+        line.send(names().pdu(8, 0, option_request(), SESSION))
+        answer = ETSI.decode(line.answer())
+        assert (answer.message, answer.sequence) == ("optionResponse", 8)
+        line.send(ipcc(0) + names().pdu(9, 0, tri(ACK_REQUEST), SESSION))
+        answer = ETSI.decode(line.answer())
+        assert (answer.message, answer.sequence) == ("pDUAcknowledgementResponse", 9)
+        (evidence,) = receiver.evidence.files.values()
+        assert evidence.durable == len(ipcc(0))
+        line.send(names().pdu(10, 0, tri(TEST), SESSION) + names().pdu(11, 0, tri(KEEPALIVE), SESSION))
+        line.answer()
+    assert receiver.evidence.tests == 1
+    assert only(receiver).pdus == 1
+
+
+def test_repetitions_after_a_reconnect(receiver: Receiver) -> None:
+    """PDUs that come again are dropped and counted; what was missing before fills its gap, in whatever order."""
+    with Line(receiver.address) as line:
+        line.send(ipcc(0) + ipcc(1) + ipcc(4))
+        verdict = taken(receiver, 3)
+        assert (verdict.ok, verdict.missing, verdict.gaps) == (False, 2, 1)
+    with Line(receiver.address) as line:
+        line.send(b"".join(map(ipcc, (1, 4, 3, 2, 5))))
+        verdict = taken(receiver, 8)
+    assert (verdict.ok, verdict.pdus, verdict.duplicates, verdict.missing) == (True, 6, 2, 0)
+
+
+def test_another_pdu_with_a_number_that_is_taken(receiver: Receiver) -> None:
+    """It is kept, as nobody knows which of both is right, and the verdict says so."""
+    with Line(receiver.address) as line:
+        line.send(ipcc(0) + ipcc(0, packet=PACKET + b"x"))
+        verdict = taken(receiver, 2)
+    assert (verdict.ok, verdict.pdus, verdict.conflicts, verdict.duplicates) == (False, 2, 1, 0)
+
+
+def test_reset_in_the_middle_of_a_pdu(receiver: Receiver) -> None:
+    """The half is forgotten, the resend completes it, nothing is doubled."""
+    with Line(receiver.address) as line:
+        line.send(ipcc(0) + ipcc(1)[:50])
+        taken(receiver, 1)
+        line.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    wait_for(lambda: not receiver.progress().connections)
+    with Line(receiver.address) as line:
+        line.send(ipcc(0) + ipcc(1))
+        verdict = taken(receiver, 3)
+    assert (verdict.ok, verdict.pdus, verdict.duplicates) == (True, 2, 1)
+
+
+def test_many_connections_of_many_warrants(receiver: Receiver) -> None:
+    """Each LIID's PDUs come together, whichever connection they came on."""
+    lines = [Line(receiver.address) for _ in range(40)]
+    for number, line in enumerate(lines):
+        line.send(ipcc(number // 4, f"LIID{number % 4}"))
+    wait_for(lambda: receiver.progress().records == 40)
+    verdict = receiver.verdict()
+    assert [(e.liid, e.pdus, e.ok) for e in verdict.evidence] == [(f"LIID{i}", 10, True) for i in range(4)]
+    for line in lines:
+        line.sock.close()
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"\x30\x84\x7f\xff\xff\xff\xa1",  # 2 GiB
+        b"\x30\x80\xa1\x80",  # indefinite
+        b"GET / HTTP/1.1\r\n\r\n" * 4,
+        bytes(64),
+        b"\x00\x05\x00\x02" + b"\xff" * 60,
+        b"\x30\x82\x00\xbb\xa1" + b"\xff" * 300,
+    ],
+)
+def test_garbage_ends_its_connection_only(receiver: Receiver, garbage: bytes) -> None:
+    """Impossible octets are refused, or kept as unreadable where their length is sound; others go on."""
+    with Line(receiver.address) as honest, Line(receiver.address) as line:
+        honest.send(ipcc(0))
+        line.send(garbage)
+        line.sock.shutdown(socket.SHUT_WR)
+        assert line.hung_up()
+        honest.send(ipcc(1) + names().pdu(0, 0, tri(KEEPALIVE), SESSION))
+        honest.answer()
+    verdicts = {verdict.liid: verdict for verdict in receiver.verdict().evidence}
+    assert verdicts["LIID0001"].pdus == 2
+    unreadable = sum(verdict.unreadable for verdict in verdicts.values())
+    assert receiver.refused["protocol error"] + unreadable >= 1
+
+
+def test_memory_of_a_connection_is_bounded(receiver: Receiver) -> None:
+    """The largest PDU is taken; more than one of it and a read is never held; a larger one is refused."""
+    large = ipcc(0, packet=b"E" + bytes(MAX_PDU - 400))
+    with Line(receiver.address) as line:
+        for start in range(0, len(large), 30_000):
+            line.send(large[start : start + 30_000])
+            assert receiver.memory <= MAX_PDU + (1 << 16)
+        assert taken(receiver, 1).content == 1
+        line.send(ipcc(1))
+        taken(receiver, 2)
+        line.send(ipcc(2, packet=bytes(MAX_PDU)))
+        assert line.hung_up()
+    assert receiver.refused["protocol error"] == 1
+    wait_for(lambda: receiver.memory == 0)
+
+
+def test_state_survives_and_the_uncommitted_is_cut(tmp_path: Path) -> None:
+    """Another receiver goes on from the books; octets behind them, of a crash, are taken away and come again."""
+    with Receiver(LOCAL, tmp_path / "r").start() as receiver, Line(receiver.address) as line:
+        line.send(ipcc(0) + ipcc(1))
+        taken(receiver, 2)
+    raw = tmp_path / "r" / "LIID0001.etsi-102232"
+    with raw.open("ab") as file:
+        file.write(ipcc(2)[:40])
+    with Receiver(LOCAL, tmp_path / "r").start() as receiver, Line(receiver.address) as line:
+        line.send(ipcc(1) + ipcc(2))
+        verdict = taken(receiver, 4)
+    assert (verdict.ok, verdict.pdus, verdict.duplicates) == (True, 3, 1)
+    assert split(ETSI, raw.read_bytes()) == [ipcc(0), ipcc(1), ipcc(2)]
+
+
+@pytest.mark.parametrize("signature", ["eddsa", "ecdsa"])
+def test_checks_are_recomputed(tmp_path: Path, signature: str) -> None:
+    """Digests and signatures hold over the octets as they came; a changed packet, or another key, does not pass."""
+    operator = Operator(signature=signature)
+    key = tmp_path / "key.pem"
+    key.write_bytes(KEYS.eddsa_pem if signature == "eddsa" else KEYS.ecdsa_pem)
+    data = operator.checked([ipcc(0), ipcc(1)], 0) + operator.checked([ipcc(2)], 2) + operator.signed()
+    verifier = Verifier((key,))
+    for name, sent, good in (("good", data, True), ("bad", data.replace(PACKET, PACKET[:-1] + b"\1", 1), False)):
+        with Receiver(LOCAL, tmp_path / name, verifier=verifier).start() as receiver, Line(receiver.address) as line:
+            line.send(sent)
+            verdict = taken(receiver, 6)
+        assert verdict.ok is good
+        assert verdict.digests == ({"good": 2} if good else {"bad": 1, "good": 1})
+        assert verdict.signatures == {"good": 1}
+    forged = bytearray(data)
+    forged[-10] ^= 1
+    with Receiver(LOCAL, tmp_path / "forged", verifier=verifier).start() as receiver, Line(receiver.address) as line:
+        line.send(bytes(forged))
+        verdict = taken(receiver, 6)
+    assert (verdict.ok, verdict.signatures) == (False, {"bad": 1})
+
+
+def test_checks_that_cannot_be_judged(receiver: Receiver) -> None:
+    """Without a key, or where a PDU is missing, a check stays open: it is no proof, and no fault of its own."""
+    operator = Operator()
+    data = operator.checked([ipcc(0), ipcc(1)], 0) + operator.signed()
+    with Line(receiver.address) as line:
+        line.send(data.replace(ipcc(1), b""))
+        verdict = taken(receiver, 3)
+    assert (verdict.digests, verdict.signatures) == ({"open": 1}, {"open": 1})
+
+
+def test_a_file_that_is_no_key(tmp_path: Path) -> None:
+    """It is said before anything is received."""
+    (tmp_path / "key.pem").write_text("no key")
+    with pytest.raises(UsageError, match="no public key"):
+        Verifier((tmp_path / "key.pem",))
+
+
+def test_datagrams(tmp_path: Path) -> None:
+    """Each datagram is one PDU; what is none is counted and harms nothing."""
+    with Receiver([], tmp_path / "r", udp=[Listen(LOCAL)]).start() as receiver:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            for data in (ipcc(0), b"", b"garbage", ipcc(1)[:-1], ipcc(1), ipcc(1) + ipcc(2)):
+                sock.sendto(data, receiver.address)
+            verdict = taken(receiver, 2)
+        assert (verdict.ok, verdict.pdus) == (True, 2)
+        wait_for(lambda: receiver.refused["bad datagram"] == 4)
+
+
+def test_reports_and_events_as_csv_and_json(receiver: Receiver) -> None:
+    """An event stands in the JSON lines with all its fields; nothing of it is in a pcapng."""
+    begin = tlv(0xA2, tlv(0x80, bytes.fromhex("05031401")) + tlv(0xA1, b""))
+    event = tlv(0xA0, tlv(0x30, tlv(0x80, b"\1") + tlv(0xA2, begin)))
+    with Line(receiver.address) as line:
+        line.send(names().pdu(0, 1_772_366_400_000_000_000, event))
+        verdict = taken(receiver, 1)
+    assert {file.name.rpartition(".")[2] for file in verdict.files} == {"etsi-102232", "jsonl"}
+    (text,) = (receiver.folder / "LIID0001.etsi-102232.jsonl").read_text().splitlines()
+    said = json.loads(text)
+    assert (said["kind"], said["event"], said["time"]) == ("iri", "begin", "2026-03-01T12:00:00Z")
+    assert said["fields"]
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Receiver]:
+    """One receiver for many attacks."""
+    folder = tmp_path_factory.mktemp("fuzz") / "r"
+    with Receiver(LOCAL, folder, limits=Limits(streams=64)).start() as receiver:
+        yield receiver
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=300), st.integers(0, 120), st.booleans())
+def test_damaged_pdus_do_no_harm(running: Receiver, noise: bytes, at: int, behind: bool) -> None:
+    """Whatever stands in place of or behind good octets: the receiver answers the next, in bounded memory."""
+    good = ipcc(0)
+    with Line(running.address) as line, contextlib.suppress(OSError):
+        line.send(good + noise if behind else good[:at] + noise + good[at + len(noise) :])
+        line.sock.shutdown(socket.SHUT_WR)
+        line.hung_up()
+    with Line(running.address) as line:
+        line.send(names().pdu(0, 0, tri(KEEPALIVE), SESSION))
+        assert ETSI.decode(line.answer()).message == "keep-aliveResponse"
+    assert running.memory <= 4 * (MAX_PDU + (1 << 16))
