@@ -10,6 +10,7 @@ from lictl.delivery.filing import Filing
 from lictl.errors import UsageError
 from lictl.handover.base import StreamInfo
 from lictl.handover.registry import encoder, formats
+from lictl.keys.agency import AgencyKeys
 from lictl.warrants.model import Agency
 
 if TYPE_CHECKING:
@@ -91,9 +92,11 @@ def check_agency(agency: Agency) -> None:
     modes: tuple[Literal["content", "headers"], ...] = ("content", "headers")
     for mode in modes:
         if agency.format in formats(mode) or mode == "content":
+            # Any names and keys will do: the options alone are judged.
             info = StreamInfo(
-                "X", "X", mode, "X", "X", "ZZ", agency.name, str, agency.options, "00000000-0000-4000-8000-000000000000"
-            )
+                "X", "X", mode, "X", "X", "ZZ", agency.name, str, agency.options,
+                "00000000-0000-4000-8000-000000000000", AgencyKeys(bytes(32)),
+            )  # fmt: skip
             encoder(agency.format, info)
 
 
