@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final
 
 from lictl.handover.decode_etsi import PS_PDUS
 from lictl.handover.decoded import DecodeError, Item, Opening, Record
+from lictl.handover.pdu_stream import pdus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from lictl.handover.decoded import Loss
     from lictl.handover.pdu import Pdu
 
-_CHUNK: Final = 1 << 16
 _MODULUS: Final = 1 << 32
 
 
@@ -26,7 +26,7 @@ def decode_etsi(stream: BinaryIO) -> Iterator[Item]:
         DecodeError: on the way, where the octets are no PS-PDUs.
     """
     orders: dict[tuple[str, str, str], _Numbering] = {}
-    for pdu in pdus(stream):
+    for pdu in _read(stream):
         if pdu.loss is not None:
             yield pdu.loss
             for (liid, cin, _), numbering in orders.items():
@@ -46,28 +46,14 @@ def decode_etsi(stream: BinaryIO) -> Iterator[Item]:
         numbering.carried = 0
 
 
-def pdus(stream: BinaryIO) -> Iterator[Pdu]:
-    """The PDUs of a stream, one at a time.
-
-    Raises:
-        DecodeError: as `decode_etsi`; names the offset.
-    """
-    buffer, offset = bytearray(), 0
-    while chunk := stream.read(_CHUNK):
-        buffer += chunk
-        used = 0
+def _read(stream: BinaryIO) -> Iterator[Pdu]:
+    offset = 0
+    for raw in pdus(PS_PDUS, stream):
         try:
-            while used < len(buffer):
-                size = PS_PDUS.length(memoryview(bytes(buffer[used : used + 32])))
-                if not size or size > len(buffer) - used:
-                    break
-                yield PS_PDUS.decode(bytes(buffer[used : used + size]))
-                used, offset = used + size, offset + size
+            yield PS_PDUS.decode(raw)
         except DecodeError as error:
             raise DecodeError(f"offset {offset}: {error}") from None
-        del buffer[:used]
-    if buffer:
-        raise DecodeError(f"offset {offset}: ends inside a PDU")
+        offset += len(raw)
 
 
 class _Numbering:
