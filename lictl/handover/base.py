@@ -25,7 +25,7 @@ Mode = Literal["headers", "content"]
 GapReason = Literal["ring", "matches", "frame", "quota", "disk", "restart", "fault"]
 EventKind = Literal["begin", "resume", "continue", "change", "suspend", "end"]
 Framing = Literal["stream", "ber", "length"]
-MAX_STATE = 2048
+MAX_STATE = 4096
 """Bytes of an encoder's state: it lies beside each block of the spool."""
 
 # Visible ASCII without the backslash: stands unescaped in every format. ETSI TS 102 232-1 allows 25 octets.

@@ -17,7 +17,7 @@ from lictl.errors import RefusedError
 from lictl.handover.base import Encoded
 from lictl.handover.etsi import EtsiHeaders
 from lictl.handover.etsi_pdu import MODULUS, generalized_time, integer, octet, tlv
-from lictl.mediation.reports import FlowSummary
+from lictl.handover.flows import FlowSummary
 from lictl.probe import abi
 from lictl.times import now_ns
 

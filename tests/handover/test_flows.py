@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lictl import handover
 from lictl.handover.decode import Record, decode
-from lictl.mediation.reports import FlowSummary, records_of, summarise
+from lictl.handover.flows import FlowSummary, records_of, summarise
 from lictl.probe import abi
 
 ROWS = st.lists(

@@ -91,6 +91,14 @@ class FlowSummary:
             merged = merged[keep]
         self.flows = merged
 
+    def take(self, keep: int) -> NDArray[np.void]:
+        """Removes all flows but the `keep` that were seen last, and gives them: FLOW[m], by their last packet."""
+        order = np.argsort(self.flows["last_ns"], kind="stable")
+        cut = max(len(order) - keep, 0)
+        taken = self.flows[order[:cut]]
+        self.flows = self.flows[np.sort(order[cut:])]
+        return taken
+
     def top(self, n: int = 20) -> list[Flow]:
         """The n flows with most packets."""
         order = np.argsort(self.flows["packets"], kind="stable")[::-1][:n]
