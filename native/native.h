@@ -306,6 +306,45 @@ int64_t ln_pcap_headers(const struct li_rec *recs, const struct ln_sequenced *se
 			size_t room, uint32_t *done);
 size_t ln_pcap_bound(uint32_t cap_len);
 
+/* ---- atis.c: ATIS-1000013 (docs/formats/atis-1000013.md) ---- */
+
+/* What is the same in all messages of a stream, as BER. */
+struct ln_atis {
+	const uint8_t *names;	/* content: correlationInfo; reports: caseId and iAPSystemId */
+	const uint8_t *content; /* reports: contentIdentifier */
+	uint32_t names_len;
+	uint32_t content_len;
+	uint32_t digits; /* of a second's fraction, 1 to 9 */
+};
+
+/* One flow of lictl/handover/flows.py. */
+struct ln_flow {
+	uint8_t ip_version;
+	uint8_t proto;
+	uint8_t has_ports;
+	uint8_t dir;
+	uint16_t src_port;
+	uint16_t dst_port;
+	uint8_t src[16];
+	uint8_t dst[16];
+	uint64_t packets;
+	uint64_t bytes;
+	uint64_t unsized;
+	uint64_t first_ns;
+	uint64_t last_ns;
+};
+
+/* CmC: an IAS-CC-APDU for each selected packet record; return values as of ln_pcapng_packets. */
+int64_t ln_atis_contents(const struct li_rec *recs, const uint8_t *const *data, const struct ln_sequenced *selection,
+			 uint32_t from, const struct ln_atis *atis, uint8_t *out, size_t room, uint32_t *done);
+/* CmII: a packet data header report for each selected header record. */
+int64_t ln_atis_headers(const struct li_rec *recs, const struct ln_sequenced *selection, uint32_t from,
+			const struct ln_atis *atis, uint8_t *out, size_t room, uint32_t *done);
+/* CmII: a packet data summary report for each flow; `number` is that of flows[0]. -ERANGE: a flow without packets. */
+int64_t ln_atis_summaries(const struct ln_flow *flows, uint32_t n, uint32_t from, uint64_t number,
+			  const struct ln_atis *atis, uint8_t *out, size_t room, uint32_t *done);
+size_t ln_atis_bound(uint32_t cap_len);
+
 /* ---- strip.c: packets that do not come from the kernel path ---- */
 
 /* Parses one frame of a file with kernel/parse.h and fills the record as the capture program

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, BinaryIO
 
 from lictl.errors import UsageError
+from lictl.handover.decode_atis import decode_atis
 from lictl.handover.decode_mirror import decode_ccc, decode_tzsp
 from lictl.handover.decode_msgpack import decode_msgpack
 from lictl.handover.decode_pcap import decode_pcap
@@ -29,6 +30,7 @@ DECODERS: dict[str, Callable[[BinaryIO], Iterator[Item]]] = {
     "tzsp": decode_tzsp,
     "ccc": decode_ccc,
     "pcap": decode_pcap,
+    "atis-1000013": decode_atis,
 }
 
 

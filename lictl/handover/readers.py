@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lictl.handover.decode_atis import AtisFormat
 from lictl.handover.decode_etsi import PS_PDUS
 from lictl.handover.decode_mirror import CccFormat, TzspFormat
 from lictl.handover.decode_x2x3 import X2X3Format
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 PDU_FORMATS: dict[str, PduFormat] = {
     "etsi-102232": PS_PDUS,
+    "atis-1000013": AtisFormat(),
     "etsi-103221-2": X2X3Format(),
     "tzsp": TzspFormat(),
     "ccc": CccFormat(),

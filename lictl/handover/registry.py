@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lictl.errors import RefusedError, UsageError
+from lictl.handover.atis import AtisContent, AtisHeaders
 from lictl.handover.ccc import CccContent
 from lictl.handover.etsi import EtsiContent
 from lictl.handover.etsi_dialect import EtsiDialect
@@ -41,6 +42,7 @@ CONTENT: dict[str, Callable[[StreamInfo], ContentEncoder]] = {
     "tzsp": TzspContent,
     "ccc": CccContent,
     "pcap": PcapContent,
+    "atis-1000013": AtisContent,
 }
 HEADERS: dict[str, Callable[[StreamInfo], HeadersEncoder]] = {
     "pcapng": PcapngHeaders,
@@ -49,6 +51,7 @@ HEADERS: dict[str, Callable[[StreamInfo], HeadersEncoder]] = {
     "etsi-102232": etsi_headers,
     "etsi-103221-2": X2Headers,
     "pcap": PcapHeaders,
+    "atis-1000013": AtisHeaders,
 }
 DIALECTS: dict[str, Callable[[StreamConfig], Dialect]] = {
     "etsi-102232": EtsiDialect,

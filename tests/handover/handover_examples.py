@@ -14,7 +14,7 @@ import numpy as np
 from handover_records import T0, UDP, encode_all, header, info, packet
 
 from lictl import handover
-from lictl.handover.base import Gap
+from lictl.handover.base import Event, Gap
 from lictl.probe import abi
 
 if TYPE_CHECKING:
@@ -91,8 +91,17 @@ def examples() -> dict[str, str]:
         "pcap-content": dump(stream("pcap", "content")),
         "pcap-headers": dump(stream("pcap", "headers")),
         "pcapng-content": dump(behind_section(stream("pcapng", "content"))),
+        "atis-content": dump(stream("atis-1000013", "content")),
+        "atis-headers": dump(stream("atis-1000013", "headers")),
+        "atis-events": dump(atis_events()),
         "pcapng-headers": dump(behind_section(stream("pcapng", "headers"))),
     }
+
+
+def atis_events() -> bytes:
+    """What an order's begin tells."""
+    encoder = handover.encoder("atis-1000013", info("headers"))
+    return encoder.event(Event("begin", T0, ("203.0.113.7",), T0, T0 + 10**9 * 86400))
 
 
 def main() -> None:

@@ -10,7 +10,16 @@ from handover_examples import BLOCK, FORMATS, examples, stream
 
 from lictl.handover.decode import Record, decode
 
-PAGES = ("pcapng.md", "descriptive-text.md", "msgpack.md", "etsi-103221-2.md", "tzsp.md", "ccc.md", "pcap.md")
+PAGES = (
+    "pcapng.md",
+    "descriptive-text.md",
+    "msgpack.md",
+    "etsi-103221-2.md",
+    "tzsp.md",
+    "ccc.md",
+    "pcap.md",
+    "atis-1000013.md",
+)
 
 
 def shown() -> dict[str, str]:
@@ -29,7 +38,7 @@ def test_pages_show_no_other_example() -> None:
     assert set(shown()) == set(examples())
 
 
-@pytest.mark.parametrize("form", ["pcapng", "text", "msgpack"])
+@pytest.mark.parametrize("form", ["pcapng", "text", "msgpack", "atis-1000013"])
 def test_examples_decode(form: str) -> None:
     """The example streams are good ones, with the losses that the pages speak of."""
     found = [i for i in decode(form, io.BytesIO(stream(form, "headers"))) if isinstance(i, Record)]

@@ -1,0 +1,263 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ATIS-1000013 (T1.IAS), United States: CmC for content, CmII for header reports, summaries and events.
+
+What stands where, and why: docs/formats/atis-1000013.md.
+"""
+
+from __future__ import annotations
+
+import errno
+import re
+import struct
+from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+import numpy as np
+
+from lictl.errors import UsageError
+from lictl.handover.atis_codec import Field, element
+from lictl.handover.atis_messages import (
+    CORRELATION,
+    OPTIONAL_OID,
+    TEXT,
+    address_value,
+    content_identifier,
+    message,
+)
+from lictl.handover.base import MAX_STATE, ContentEncoder, Encoded, HeadersEncoder
+from lictl.handover.flows import FLOW, KEY, FlowSummary
+from lictl.handover.native import (
+    BUFFER_BYTES,
+    NativeEncoder,
+    check_options,
+    encoder_failure,
+    thread_buffer,
+)
+from lictl.probe.native import ffi, lib
+from lictl.times import format_rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from lictl.handover.base import Event, Framing, Gap, StreamInfo
+    from lictl.probe.batch import Batch, Selection
+
+# An agency's options hold for its orders of both modes; those of the other mode change nothing.
+OPTIONS: Final = {
+    "fraction": ("6", "3", "4", "9"),
+    "reports": ("packet", "summary"),
+    "interval": ("60", "10", "300", "900"),
+}
+MESSAGES: Final = {
+    "begin": ("surveillanceActivation", "active"),
+    "resume": ("surveillanceContinuation", "active again"),
+    "continue": ("surveillanceContinuation", "active, the system was restarted"),
+    "change": ("surveillanceChange", "changed"),
+    "suspend": ("surveillanceChange", "suspended"),
+    "end": ("surveillanceDeActivation", "ended"),
+}
+_CASE = re.compile(r"[ -~]{1,25}")
+_SYSTEM = re.compile(r"[ -~]{1,15}")
+_OID = re.compile(r"[012](\.(0|[1-9]\d{0,9})){2,15}")
+_STATE = struct.Struct("<QQ")
+_STORED = np.dtype([("key", KEY), ("packets", "<u8"), ("last_ns", "<u8")])
+MAX_FLOWS: Final = (MAX_STATE - _STATE.size) // _STORED.itemsize
+"""Flows that a summary keeps open: they lie beside each block, so that a crash loses none."""
+_SLICE = 1024
+"""Records that a summary takes at once."""
+
+
+class _Atis(NativeEncoder):
+    name = "atis-1000013"
+    suffix = "ber"
+    framing: ClassVar[Framing] = "ber"
+
+    def __init__(self, info: StreamInfo) -> None:
+        """Raises UsageError: a name that the standard's fields have no room for, or a wrong option."""
+        super().__init__(info)
+        if not _CASE.fullmatch(info.case_id):
+            raise UsageError(
+                "the case number does not fit ATIS-1000013's caseId.", "It takes 1 to 25 visible ASCII characters."
+            )
+        if not _SYSTEM.fullmatch(info.element):
+            raise UsageError(
+                f"the network element {info.element!r} does not fit ATIS-1000013's iAPSystemId.",
+                "It takes 1 to 15 visible ASCII characters.",
+            )
+        options = dict(info.options)
+        self._optional_oid = options.pop("optional-oid", OPTIONAL_OID)
+        if not _OID.fullmatch(self._optional_oid):
+            raise UsageError("the option optional-oid is no object identifier.", f"Write it as {OPTIONAL_OID}.")
+        self._options = check_options(options, OPTIONS)
+        self._digits = int(self._options["fraction"])
+        self._names = {"caseId": info.case_id, "iAPSystemId": info.element}
+        names, content = self._constants()
+        self._kept = (ffi.from_buffer(names), ffi.from_buffer(content))
+        self._c = ffi.new("struct ln_atis *", (*self._kept, len(names), len(content), self._digits))
+        self._told: Event | None = None
+        self._before: tuple[str, ...] = ()
+        self._now: tuple[str, ...] = ()
+
+    def _constants(self) -> tuple[bytes, bytes]:
+        """`names` and `content` of struct ln_atis; here those of the reports."""
+        case, system = Field(0, TEXT), Field(1, TEXT)
+        names = element(case, self._info.case_id) + element(system, self._info.element)
+        return names, content_identifier(self._info.liid)
+
+    def _begin(self) -> bytes:
+        return b""
+
+    def _declare(self, number: int, name: str, hook: str) -> bytes:
+        return b""
+
+    def gap(self, gap: Gap) -> bytes:
+        """Nothing: the numbers of the messages jump."""
+        return b""
+
+    def event(self, event: Event) -> bytes:
+        """The state of the surveillance, and for each address whether its traffic is intercepted from now on."""
+        if event is not self._told:  # one that could not be written comes again
+            self._told, self._before, self._now = event, self._now, event.addresses
+        begun, ended = self._sessions(event)
+        name, status = MESSAGES[event.kind]
+        window = f"{format_rfc3339(event.starts_ns)} to {format_rfc3339(event.ends_ns)}"
+        counts = f"packets delivered {event.records}, lost {event.lost}"
+        told = self._message(name, event.ns, surveillanceStatus=f"{status}; window {window}; {counts}")
+        closed = b"".join(self._session("session-End", event.ns, each, status) for each in ended)
+        opened = b"".join(self._session("session-Already-Established", event.ns, each, "") for each in begun)
+        return closed + told + opened
+
+    def _sessions(self, event: Event) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Addresses whose interception begins and those whose interception ends with the event."""
+        if event.kind in ("begin", "resume"):
+            return event.addresses, ()
+        if event.kind in ("suspend", "end"):
+            return (), event.addresses
+        if event.kind == "continue":
+            return (), ()
+        before, now = set(self._before), set(self._now)
+        begun = tuple(each for each in self._now if each not in before)
+        return begun, tuple(each for each in self._before if each not in now)
+
+    def _session(self, name: str, ns: int, address: str, reason: str) -> bytes:
+        """Subscriber and session are known by the address alone here; the content identifier leads to the packets."""
+        why = {"reasonForTermination": ("stringUTF8", f"interception {reason}")} if reason else {}
+        session = ("stringVS", self._info.liid)
+        return self._message(
+            name, ns, subscriberIdentity=("stringVS", address), packetDataSessionID=session,
+            iPAddress=address_value(address), **why,
+        )  # fmt: skip
+
+    def _message(self, name: str, ns: int, **fields: Any) -> bytes:
+        return message(name, {**self._names, "timestamp": time_text(ns, self._digits), **fields}, self._optional_oid)
+
+
+class AtisContent(_Atis, ContentEncoder):
+    """CmC: one IAS-CC-APDU a packet, its payload the IP packet."""
+
+    def _constants(self) -> tuple[bytes, bytes]:
+        value = {
+            "caseId": self._info.case_id, "iapId": self._info.element,
+            "contentIdentifier": ("correlationID", self._info.liid.encode()),
+        }  # fmt: skip
+        return element(Field(0, CORRELATION), value), b""
+
+    def _write(self, batch: Batch, selection: Selection, start: int, out: Any, room: int, done: Any) -> int:
+        return int(lib.ln_atis_contents(batch.c.recs, batch.c.data, selection.c, start, self._c, out, room, done))
+
+
+class AtisHeaders(_Atis, HeadersEncoder):
+    """CmII: one packet data header report (PDHR) a packet, or summary reports (PDSR) of flows.
+
+    Options: `reports`: "packet" or "summary"; `interval`: seconds after which a flow of a summary is reported.
+    """
+
+    def __init__(self, info: StreamInfo) -> None:
+        super().__init__(info)
+        self._flows = FlowSummary() if self._options["reports"] == "summary" else None
+        self._interval_ns = int(self._options["interval"]) * 10**9
+        self._since_ns = 0
+        self._reports = 0
+
+    def _write(self, batch: Batch, selection: Selection, start: int, out: Any, room: int, done: Any) -> int:
+        return int(lib.ln_atis_headers(batch.c.recs, selection.c, start, self._c, out, room, done))
+
+    def encode(self, batch: Batch, selection: Selection) -> Iterator[Encoded]:
+        """As of all encoders; in a summary most chunks are empty: their packets wait in `state`."""
+        if self._flows is None:
+            yield from super().encode(batch, selection)
+        else:
+            yield from self._summarise(batch, selection, self._flows)
+
+    def _summarise(self, batch: Batch, selection: Selection, flows: FlowSummary) -> Iterator[Encoded]:
+        recs = batch.recs[selection.order]
+        if np.any(recs["kind"] != self.kind):
+            raise encoder_failure(errno.EPERM)
+        before = int(selection.sequence[-1]) - selection.n - selection.lost if selection.n else 0
+        for start in range(0, selection.n, _SLICE):
+            part = recs[start : start + _SLICE]
+            if not len(flows.flows):
+                self._since_ns = int(part[0]["utc_ns"])
+            flows.add(part)
+            payload = self._reported(flows.take(MAX_FLOWS))
+            last = int(selection.sequence[start + len(part) - 1])
+            yield Encoded(
+                payload, len(part), before + 1, last, last - before - len(part),
+                int(part[0]["utc_ns"]), int(part[-1]["utc_ns"]),
+            )  # fmt: skip
+            before = last
+
+    def _reported(self, flows: NDArray[np.void]) -> bytes:
+        """A summary report of each flow, numbered on."""
+        told = bytearray()
+        at, first = 0, self._reports + 1
+        c, buffer = ffi.cast("const struct ln_flow *", flows.ctypes.data), thread_buffer
+        while at < len(flows):
+            size = lib.ln_atis_summaries(
+                c, len(flows), at, first, self._c, thread_buffer.c, BUFFER_BYTES, thread_buffer.done
+            )
+            if size < 0:
+                raise encoder_failure(-size)
+            told += buffer.view[:size]
+            at += buffer.done[0]
+        self._reports += len(flows)
+        return bytes(told)
+
+    def event(self, event: Event) -> bytes:
+        """As of both encoders; what a summary holds comes first."""
+        return self._rest() + super().event(event)
+
+    def due(self, now_ns: int) -> bytes:
+        """The summary, when it is old enough."""
+        return self._rest() if now_ns - self._since_ns >= self._interval_ns else b""
+
+    def _rest(self) -> bytes:
+        return b"" if self._flows is None else self._reported(self._flows.take(0))
+
+    def state(self) -> bytes:
+        """Number of reports, the time since when flows are kept, and the flows."""
+        if self._flows is None:
+            return b""
+        stored = np.empty(len(self._flows.flows), _STORED)
+        for name in ("key", "packets", "last_ns"):
+            stored[name] = self._flows.flows[name]
+        return _STATE.pack(self._reports, self._since_ns) + stored.tobytes()
+
+    def resume(self, state: bytes) -> None:
+        if self._flows is None:
+            return
+        self._reports, self._since_ns = _STATE.unpack_from(state) if state else (0, 0)
+        stored = np.frombuffer(state, _STORED, offset=_STATE.size) if state else np.zeros(0, _STORED)
+        flows = np.zeros(len(stored), FLOW)
+        for name in ("key", "packets", "last_ns"):
+            flows[name] = stored[name]
+        flows["first_ns"] = self._since_ns
+        self._flows.flows = flows
+
+
+def time_text(utc_ns: int, digits: int) -> str:
+    """GeneralizedTime (X.680 46) in UTC, its fraction cut to so many digits."""
+    seconds, ns = divmod(utc_ns, 10**9)
+    whole = re.sub(r"[-T:Z]", "", format_rfc3339(seconds * 10**9))
+    return f"{whole}.{f'{ns:09d}'[:digits]}Z"
