@@ -325,7 +325,7 @@ GOOD = (
 )  # fmt: skip
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(which=st.sampled_from(GOOD), data=st.data())
 def test_damaged_pdus(which: bytes, data: st.DataObject) -> None:
     """Octets changed, removed, inserted: a PDU or a DecodeError, never anything else."""

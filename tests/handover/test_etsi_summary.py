@@ -106,9 +106,9 @@ def test_many_flows_do_not_wait() -> None:
     flow = Flow()
     out, records = flow.take(*[header(dst_port=port) for port in range(4096)])
     assert records == 4096
-    found = summaries(out)
-    assert len(found) == 4096
-    assert {each["trigger"] for each in found} == {"sessionPacketCount"}
+    raws = split(READER, out)
+    assert len(raws) == 4096
+    assert {each["trigger"] for each in summaries(b"".join(raws[::100]))} == {"sessionPacketCount"}
 
 
 def test_a_dead_process_is_told_of() -> None:
