@@ -22,7 +22,7 @@ C_SOURCES := $(wildcard kernel/*.[ch] native/*.[ch] native/*/*.[ch] bench/*.[ch]
 PY_SOURCES = $(shell find lictl -name '*.py' -not -name '_native*')
 PIP := $(BIN)/python -m pip --disable-pip-version-check -qq
 
-.PHONY: help build demo test test-tree test-wheel test-kernel lint format wheel bench fuzz docs install clean distclean
+.PHONY: help build agency-wheel demo test test-tree test-wheel test-kernel lint format wheel bench fuzz docs install clean distclean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | while IFS=$$'\t' read -r t d; do printf '  make %-11s %s\n' "$$t" "$$d"; done
@@ -72,6 +72,10 @@ $(STAMP)/wheel: $(STAMP)/built $(PY_SOURCES) tools/bundle-wheel README.md LICENS
 	@touch $@
 
 wheel: $(STAMP)/wheel ## dist/*.whl, which runs without compiler, libbpf or source tree
+
+agency-wheel: build ## dist/agency/*.whl, the agency's side for any system: receive, decode, verify
+	LICTL_AGENCY=1 $(BIN)/python -m build --wheel --no-isolation --outdir dist/agency . >$(STAMP)/agency-wheel.log
+	@ls -l dist/agency
 
 test: build $(STAMP)/wheel ## everything: style, types, the suite on the tree, the suite on the installed wheel
 	@tools/run-tests lint tree wheel

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sysconfig
 from pathlib import Path
@@ -54,8 +55,11 @@ class BuildExt(build_ext):
         (folder / f"{BPF_OBJECT}.sha256").write_text(f"{digest}  {BPF_OBJECT}\n")
 
 
-setup(
-    cffi_modules=["native/build_native.py:ffibuilder"],
-    cmdclass={"build_ext": BuildExt},
-    options={"bdist_wheel": {"py_limited_api": "cp311"}},  # the extension keeps to the stable ABI
-)
+if os.environ.get("LICTL_AGENCY"):  # what an agency needs is Python alone, for any system: docs/agency-guide.md
+    setup()
+else:
+    setup(
+        cffi_modules=["native/build_native.py:ffibuilder"],
+        cmdclass={"build_ext": BuildExt},
+        options={"bdist_wheel": {"py_limited_api": "cp311"}},  # the extension keeps to the stable ABI
+    )

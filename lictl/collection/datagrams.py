@@ -7,9 +7,9 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from lictl.collection.detect import datagram
-from lictl.collection.pdu_peer import reader
 from lictl.collection.replies import reply
 from lictl.handover.decoded import DecodeError
+from lictl.handover.readers import PDU_FORMATS
 
 if TYPE_CHECKING:
     import socket
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 _MAX_DATAGRAM = 1 << 16
 _TURN = 512
-_LENGTH_FRAMED = frozenset({"tzsp", "ccc"})
-"""Formats whose PDUs lie in a file behind their length (u32), as nothing in them tells where they end."""
 
 
 class DatagramPort:
@@ -57,14 +55,13 @@ class DatagramPort:
 
     def _take(self, data: bytes, sender: tuple[str, int], dirty: dict[Evidence, int]) -> None:
         name = self._format or datagram(data)
-        format_ = reader(name)
-        raw = len(data).to_bytes(4) + data if name in _LENGTH_FRAMED else data
-        if format_.length(memoryview(raw)) != len(raw):
+        format_ = PDU_FORMATS.get(name)
+        if format_ is None or not data or format_.length(memoryview(data)) != len(data):
             raise DecodeError("a datagram that is not one PDU")
         with self._receiver.lock:
-            pdu, evidence = self._receiver.evidence.take(format_, raw, self._port)
+            pdu, evidence = self._receiver.evidence.take(format_, data, self._port)
         if evidence is not None:
-            dirty[evidence] = dirty.get(evidence, 0) + len(raw)
+            dirty[evidence] = dirty.get(evidence, 0) + len(data)
         answer = reply(pdu) if pdu is not None else None
         if answer is not None and not answer.durable:
             with contextlib.suppress(OSError):

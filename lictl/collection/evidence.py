@@ -16,6 +16,7 @@ import msgpack
 
 from lictl.collection import derived
 from lictl.collection.books import MAX_NUMBERINGS, Books
+from lictl.collection.framed import framed
 from lictl.collection.numbers import Recent, digest
 from lictl.delivery.slots import SlotFile
 from lictl.errors import IntegrityError
@@ -90,7 +91,7 @@ class Evidence:
                 return False
         elif not self._numbered(pdu, pdu.sequence):
             return False
-        self._keep("", pdu.raw)
+        self._keep("", framed(books.format, pdu.raw))
         books.take(pdu)
         record = pdu.record
         if record is not None and record.data is not None and pdu.kind == "cc":
@@ -106,7 +107,7 @@ class Evidence:
 
     def keep_unreadable(self, raw: bytes) -> None:
         """Keeps a PDU that cannot be decoded."""
-        self._keep("", raw)
+        self._keep("", framed(self.books.format, raw))
         self.books.unreadable += 1
 
     @property

@@ -11,7 +11,6 @@ from lictl.collection.evidence import Evidence
 from lictl.collection.replies import reply
 from lictl.handover.decoded import DecodeError
 from lictl.handover.pdu import MAX_PDU
-from lictl.handover.readers import PDU_FORMATS
 
 if TYPE_CHECKING:
     from lictl.collection.store import StreamFile
@@ -19,17 +18,6 @@ if TYPE_CHECKING:
 
 _SMALL = 1 << 16
 _MAX_WAITING = 1024
-
-
-def reader(name: str) -> PduFormat:
-    """What reads a format's PDUs.
-
-    Raises:
-        DecodeError: the format is not made of PDUs that can come on a connection.
-    """
-    if name not in PDU_FORMATS:
-        raise DecodeError(f"the format {name} is not received on a bare connection")
-    return PDU_FORMATS[name]
 
 
 class PduPeer:

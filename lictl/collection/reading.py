@@ -7,6 +7,7 @@ import io
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from lictl.collection.detect import ENOUGH, LICTL, detect
+from lictl.collection.framed import stream_reader
 from lictl.errors import IntegrityError, UsageError
 from lictl.handover.decode import DECODERS
 from lictl.handover.decoded import DecodeError
@@ -46,7 +47,7 @@ def read(stream: BinaryIO, name: str = "") -> Iterator[Pdu | Item]:
     whole = io.BufferedReader(_Behind(first, stream))
     try:
         if name in PDU_FORMATS:
-            yield from _pdus(PDU_FORMATS[name], whole)
+            yield from _pdus(stream_reader(name), whole)
         elif name in DECODERS:
             yield from DECODERS[name](whole)
         else:

@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lictl.collection.detect import ENOUGH, LICTL, detect
-from lictl.collection.pdu_peer import PduPeer, reader
+from lictl.collection.framed import stream_reader
+from lictl.collection.pdu_peer import PduPeer
 from lictl.collection.peer import Peer
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def speaker_for(connection: Connection, format_: str, port: int) -> Speaker:
         return Stranger(connection, port)
     if format_ == LICTL:
         return Peer(connection)
-    return PduPeer(connection, reader(format_), port)
+    return PduPeer(connection, stream_reader(format_), port)
 
 
 class Stranger:

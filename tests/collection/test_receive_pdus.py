@@ -17,6 +17,7 @@ from pdu_kit import ETSI, KEYS, PACKET, Line, Operator, ipcc, long_form, names
 
 from lictl.collection.integrity import Verifier
 from lictl.collection.listening import Listen
+from lictl.collection.reading import read
 from lictl.collection.receiver import Limits, Receiver
 from lictl.errors import UsageError
 from lictl.handover.etsi_pdu import ACK_REQUEST, KEEPALIVE, SESSION, TEST, option_request, tlv, tri
@@ -235,6 +236,49 @@ def test_datagrams(tmp_path: Path) -> None:
             verdict = taken(receiver, 2)
         assert (verdict.ok, verdict.pdus) == (True, 2)
         wait_for(lambda: receiver.refused["bad datagram"] == 4)
+
+
+TZSP = bytes.fromhex("0100000101") + bytes(12) + b"\x08\x00" + PACKET
+CCC = bytes.fromhex("00000065") + bytes.fromhex("ed3b2d4000000000") + PACKET
+
+
+def test_formats_that_are_datagrams_only(tmp_path: Path) -> None:
+    """TZSP and, where its port names it, CCC: kept behind their lengths, as `lictl decode` reads them."""
+    ports = [Listen(LOCAL), Listen(LOCAL, "ccc")]
+    with Receiver([], tmp_path / "r", udp=ports).start() as receiver:
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            for data, port in zip((TZSP, CCC), receiver.addresses, strict=True):
+                sock.sendto(data, port)
+                sock.sendto(data, port)
+        wait_for(lambda: receiver.progress().records == 4)
+        by_format = {verdict.format: verdict for verdict in receiver.verdict().evidence}
+    assert by_format["ccc"].liid == "101"
+    for name, datagram in (("tzsp", TZSP), ("ccc", CCC)):
+        verdict = by_format[name]
+        assert (verdict.ok, verdict.content) == (True, 2)
+        raw, pcapng = (tmp_path / "r" / file.name for file in verdict.files)
+        assert raw.read_bytes() == (len(datagram).to_bytes(4) + datagram) * 2
+        assert pcapng.read_bytes().count(PACKET) == 2
+        with raw.open("rb") as file:
+            assert [pdu.raw for pdu in read(file)] == [datagram] * 2
+
+
+X3 = bytes.fromhex(
+    "000500020000003c0000001c0005000329f28e1cf230486aa860f5a784ab9177000000000000000100080004000000000009000867c2f6c000000000"
+)
+
+
+def test_x3_and_its_keep_alive(receiver: Receiver) -> None:
+    """Content of TS 103 221-2 goes to the file of its XID; a keep-alive is acknowledged."""
+    keepalive = bytes.fromhex("0005000300000028") + bytes(32)
+    with Line(receiver.address) as line:
+        line.send(X3 + PACKET + keepalive)
+        answer = b""
+        while len(answer) < 40:
+            answer += line.sock.recv(40)
+        verdict = taken(receiver, 1)
+    assert answer == b"\0\5\0\4" + keepalive[4:]
+    assert (verdict.ok, verdict.liid, verdict.content) == (True, "29f28e1c-f230-486a-a860-f5a784ab9177", 1)
 
 
 def test_reports_and_events_as_csv_and_json(receiver: Receiver) -> None:
