@@ -96,10 +96,12 @@ main()
 @pytest.mark.parametrize("windows", [False, True])
 def test_receiving_and_decoding_without_the_native_core(tmp_path: Path, windows: bool) -> None:
     """Evidence is received, continued after a restart and decoded, also without the calls that Windows lacks."""
+    modules = tmp_path / "modules"
+    modules.mkdir()
     if windows:  # what locks a file there
-        (tmp_path / "msvcrt.py").write_text("LK_NBLCK = 2\n\ndef locking(*_):\n    pass\n")
+        (modules / "msvcrt.py").write_text("LK_NBLCK = 2\n\ndef locking(*_):\n    pass\n")
     pdus = [(ipcc(first) + ipcc(first + 1)).hex() for first in (0, 2)]
-    program = f"sys.path.insert(0, {str(tmp_path)!r})\n" + RECEIVE.format(pdus=pdus)
+    program = f"sys.path.insert(0, {str(modules)!r})\n" + RECEIVE.format(pdus=pdus)
     done = bare(program, windows=windows, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
