@@ -6,7 +6,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, Literal
 
 from lictl.errors import LictlError, RefusedError, UsageError
-from lictl.handover.registry import formats
+from lictl.handover.base import StreamInfo
+from lictl.handover.registry import encoder, formats
+from lictl.keys.agency import AgencyKeys
 from lictl.profiles import rules, site_lock
 from lictl.profiles.profile import Profile, family_of
 from lictl.profiles.profile import load as load_profile
@@ -148,7 +150,22 @@ class Scrutiny:
                 problem = f"the format {format_} cannot carry an order for {mode}"
             elif site is not None:
                 problem = rules.delivery_problem(format_, site, own.get(agency.name)) or ""
+            problem = problem or self._unfit(file, agency, format_, mode)
             views.append(
                 DeliveryView(agency.name, agency.host, agency.port, format_, family_of(format_) or "", mode, problem)
             )
         return tuple(views)
+
+    def _unfit(self, file: WarrantFile, agency: Agency, format_: str, mode: Literal["content", "headers"]) -> str:
+        """Why the format cannot name this order or site, such as an LIID that is too long for it; "" where it can."""
+        order, site = file.intercept, self._site
+        try:
+            # Any uuid and keys will do: names and options are judged.
+            info = StreamInfo(
+                order.liid, order.case_id, mode, site.operator, site.element, site.country, agency.name, str,
+                agency.options, "00000000-0000-4000-8000-000000000000", AgencyKeys(bytes(32)),
+            )  # fmt: skip
+            encoder(format_, info)
+        except LictlError as error:
+            return f"{error.what.rstrip('.')}; {error.fix[:1].lower()}{error.fix[1:].rstrip('.')}"
+        return ""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -171,6 +172,20 @@ def test_unknown_agencies_and_formats_stand_against_it(scrutiny: Scrutiny) -> No
         "there is no agency of that name", "the format fax cannot carry an order for headers",
     ]  # fmt: skip
     assert {each.code for each in found.refusals} == {"delivery"}
+
+
+def test_names_that_a_format_cannot_carry_stand_against_it(scrutiny: Scrutiny, store: Store) -> None:
+    """A case of 26 characters is refused before anybody approves the order: ATIS-1000013 takes 25; pcapng takes it."""
+    store.add_agency(Agency("marshal", "192.0.2.30", 41900, "atis-1000013"))
+    for agency, length in (("marshal", 25), ("sheriff", 26)):
+        scrutiny.admit(scrutiny.read(_with_case(order(agencies=(agency,)), "C" * length), "order.toml"), "order.toml")
+    file = scrutiny.read(_with_case(order(agencies=("marshal",)), "C" * 26), "order.toml")
+    with pytest.raises(UnlawfulWarrantError, match=r"caseId"):
+        scrutiny.admit(file, "order.toml")
+
+
+def _with_case(text: str, case: str) -> str:
+    return re.sub(r'case_id = ".*"', f'case_id = "{case}"', text)
 
 
 def test_the_sites_own_authorities_judge(home: Home, store: Store) -> None:
