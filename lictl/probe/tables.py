@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from lictl.probe.interfaces import HookConfig, PortConfig
     from lictl.probe.probe import Probe
+    from lictl.targets.incremental import Change
 
 # The port map before the addresses that send a packet there; the other way round when removing.
 ADDING: Final = (
@@ -64,16 +65,48 @@ class KernelTables:
                 entries are as they were, as far as that could be restored.
         """
         with self._lock:
-            before = self._dump() if old is None else old
-            change = diff(before, new)
-            if change.empty and _words_of(before) == _words_of(new):
+            self._apply(self._dump() if old is None else old, new, keep_counters)
+
+    def change(self, change: Change, whole: Tables, *, keep_counters: Collection[int] = ()) -> None:
+        """As `apply`, at the cost of what changes.
+
+        Args:
+            change: what the kernel holds is as it was before it.
+            whole: what it shall hold.
+            keep_counters: see `apply`.
+
+        Raises:
+            MachineError: as of `apply`.
+        """
+        with self._lock:
+            if not _fits_behind(change, whole):
+                self._apply(self._dump(), whole, keep_counters)
                 return
-            for slot in change.revoked:
+            writes = change.diff
+            for slot in writes.revoked:
                 self._probe.write_slot(slot, EMPTY_SLOT)
-            self._entries(before, new, change)
-            for slot, value in change.changed.items():
-                self._change(slot, before.slots[slot], value)
-            self._arm(change, keep_counters)
+            try:
+                self._add(writes, change.was, change.will)
+                if any(writes.gone.values()) or _words_of(change.was) != _words_of(change.will):
+                    self._remove(writes, whole)
+            except MachineError as error:
+                self._restore(change.was, writes)
+                raise _refusal(error) from None
+            self._write_slots(change.was, writes, keep_counters)
+
+    def _apply(self, before: Tables, new: Tables, keep_counters: Collection[int]) -> None:
+        change = diff(before, new)
+        if change.empty and _words_of(before) == _words_of(new):
+            return
+        for slot in change.revoked:
+            self._probe.write_slot(slot, EMPTY_SLOT)
+        self._entries(before, new, change)
+        self._write_slots(before, change, keep_counters)
+
+    def _write_slots(self, before: Tables, change: Diff, keep_counters: Collection[int]) -> None:
+        for slot, value in change.changed.items():
+            self._change(slot, before.slots[slot], value)
+        self._arm(change, keep_counters)
 
     def revoke(self, slot: int) -> None:
         """Ends one order: when this returns, no packet makes a record of it any more."""
@@ -149,9 +182,7 @@ class KernelTables:
                 self._add(change, kept, new)
         except MachineError as error:
             self._restore(old, change)
-            raise MachineError(
-                f"the kernel refused a change of its target tables: {error.what}", "Nothing new is armed."
-            ) from None
+            raise _refusal(error) from None
 
     def _add(self, change: Diff, old: Tables, new: Tables) -> None:
         both = {name: old.maps[name].keys() | new.maps[name].keys() for name in ADDING}
@@ -232,6 +263,18 @@ def _lengths(tables: Tables) -> dict[str, tuple[int, ...]]:
 
 def _words_of(tables: Tables) -> tuple[object, ...]:
     return (tables.kinds, *_lengths(tables).values())
+
+
+def _refusal(error: MachineError) -> MachineError:
+    return MachineError(f"the kernel refused a change of its target tables: {error.what}", "Nothing new is armed.")
+
+
+def _fits_behind(change: Change, whole: Tables) -> bool:
+    """Whether there is room for what goes beside what comes."""
+    return all(len(whole.maps[name]) + len(change.diff.gone[name]) <= abi.MAX_TARGETS for name in ADDING) and all(
+        len(union(_lengths(change.was)[name], _lengths(change.will)[name])) <= room
+        for name, room in LENGTH_LISTS.items()
+    )
 
 
 def _fits(old: Tables, new: Tables) -> bool:

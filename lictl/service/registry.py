@@ -31,7 +31,7 @@ from lictl.service.expiry import expire_in_store
 from lictl.service.kernel_state import KernelState
 from lictl.service.live import LEAD_NS, LiveOrder, Phase
 from lictl.service.parallel import in_parallel
-from lictl.service.room import check_room
+from lictl.service.room import Room
 from lictl.service.takeup import TakeUp
 from lictl.service.telling import tell
 from lictl.times import now_ns
@@ -73,6 +73,7 @@ class Registry:
         self._halted: set[str] = set()
         self._orders: dict[str, LiveOrder] = {}
         self._kernel = KernelState(rooms.tables)
+        self._room = Room()
         self._entry = Enlisting(rooms)
         self._arming = Arming(rooms, self._write_armed, self._publish)
         self._taking_up: TakeUp | None = None
@@ -172,7 +173,7 @@ class Registry:
         phases = (Phase.WAITING, Phase.ARMED, Phase.SUSPENDED)
         with self._lock:
             others = [o.warrant for o in self._orders.values() if o.phase in phases]
-            check_room(file, [o for o in others if instead is None or o.id != instead.id])
+            self._room.check(file, [o for o in others if instead is None or o.id != instead.id])
 
     def halt(self, warrant: Warrant) -> None:
         """The kernel takes nothing of an order when this returns: one write, whatever the tables are busy with.

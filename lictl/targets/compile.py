@@ -33,7 +33,7 @@ __all__ = ["ArmedOrder", "Tables", "TargetLimitError", "compile"]
 _PORT_BITS = 16
 
 
-class _Collected:
+class Collected:
     """Claims by key, before closure. Addresses are (version, integer)."""
 
     def __init__(self) -> None:
@@ -51,7 +51,7 @@ class _Collected:
         elif isinstance(target, PortTarget):
             self._add_ports(target, claim)
         else:
-            name, key = _exact_key(target)
+            name, key = exact_key(target)
             self.exact[name][key].append(claim)
 
     def _add_ports(self, target: PortTarget, claim: int) -> None:
@@ -75,14 +75,14 @@ def compile(orders: Sequence[ArmedOrder]) -> Tables:
         ValueError: an order that cannot be armed (slot, generation, mode, window, no target); a defect of the caller.
     """
     slots: dict[int, bytes] = {}
-    collected = _Collected()
+    collected = Collected()
     for order in orders:
         if order.slot in slots:
             raise ValueError(f"two orders own slot {order.slot}")
-        slots[order.slot] = _pack_slot(order)
+        slots[order.slot] = pack_slot(order)
         for target in order.targets:
             collected.add(target, order.claim)
-    packer = _Packer({order.claim: order.name or f"slot {order.slot}" for order in orders})
+    packer = Packer({order.claim: order.name or f"slot {order.slot}" for order in orders})
     maps: dict[str, dict[bytes, bytes]] = {name: {} for name in layout.KIND_OF_MAP}
     lens = {
         version: _pack_networks(collected, version, maps, packer, limit)
@@ -103,7 +103,7 @@ def compile(orders: Sequence[ArmedOrder]) -> Tables:
     return Tables(maps, slots, kinds, lens[4], lens[6], port_lens)
 
 
-def _pack_slot(order: ArmedOrder) -> bytes:
+def pack_slot(order: ArmedOrder) -> bytes:
     if not 0 <= order.slot < layout.MAX_SLOTS or not 1 <= order.generation <= layout.GENERATION_MAX:
         raise ValueError(f"slot {order.slot}, generation {order.generation} is not possible")
     if order.mode not in (layout.MODE_HEADERS, layout.MODE_CONTENT):
@@ -117,7 +117,7 @@ def _pack_slot(order: ArmedOrder) -> bytes:
 
 
 def _pack_networks(
-    collected: _Collected, version: int, maps: dict[str, dict[bytes, bytes]], packer: _Packer, max_lens: int
+    collected: Collected, version: int, maps: dict[str, dict[bytes, bytes]], packer: Packer, max_lens: int
 ) -> tuple[int, ...]:
     """Fills the map of one IP version; returns the lengths in use, longest first."""
     name, key, width = (layout.MAP_V4, layout.KEY_V4, 32) if version == 4 else (layout.MAP_V6, layout.KEY_V6, 128)
@@ -137,7 +137,7 @@ def _pack_networks(
     return lens
 
 
-def _pack_ports(collected: _Collected, maps: dict[str, dict[bytes, bytes]], packer: _Packer) -> tuple[int, ...]:
+def _pack_ports(collected: Collected, maps: dict[str, dict[bytes, bytes]], packer: Packer) -> tuple[int, ...]:
     table = maps[layout.MAP_PORT]
     lens: set[int] = set()
     for (version, address), owned in collected.ports.items():
@@ -157,7 +157,7 @@ def _flat(closed: dict[int, dict[int, tuple[int, ...]]]) -> Iterator[tuple[int, 
             yield length, bits, claims
 
 
-def _exact_key(target: FlowTarget | MacTarget | VlanTarget | PppoeTarget) -> tuple[str, bytes]:
+def exact_key(target: FlowTarget | MacTarget | VlanTarget | PppoeTarget) -> tuple[str, bytes]:
     if isinstance(target, FlowTarget):
         local, remote = layout.mapped(target.local.packed), layout.mapped(target.remote.packed)
         key = layout.KEY_FLOW.pack(local, remote, target.local_port, target.remote_port, target.protocol)
@@ -170,7 +170,7 @@ def _exact_key(target: FlowTarget | MacTarget | VlanTarget | PppoeTarget) -> tup
     return layout.MAP_PPPOE, layout.KEY_PPPOE.pack(target.mac, target.session)
 
 
-class _Packer:
+class Packer:
     """Packs entries; those with the same claims share one value."""
 
     def __init__(self, names: dict[int, str]) -> None:
