@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from lictl import log
 from lictl.errors import LictlError
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from lictl.audit.anchor import Anchor
 
 _log = log.get("audit")
+
+
+PAUSE_S: Final = 0.05
 
 
 class LateAnchor:
@@ -27,7 +30,7 @@ class LateAnchor:
         self._lock = threading.Lock()
         self._turn = threading.Event()
         self._failed: Exception | None = None
-        self._ending = False
+        self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="anchor", daemon=True)
         self._thread.start()
 
@@ -50,15 +53,16 @@ class LateAnchor:
 
     def stop(self) -> None:
         """Writes the last head; returns when that is done."""
-        self._ending = True
+        self._ending.set()
         self._turn.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._ending:
+        while not self._ending.is_set():
             self._turn.wait()
             self._turn.clear()
             self._keep()
+            self._ending.wait(PAUSE_S)  # one act has several heads: the last is enough
         self._keep()
 
     def _keep(self) -> None:

@@ -7,6 +7,7 @@ SQLite in a private file of the home is the default (`lictl.warrants.sqlite`); P
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -57,6 +58,8 @@ class Database:
 
     def __init__(self, place: Place) -> None:
         self.place = place
+        # SQLite's own waiting sleeps in steps that grow; between threads a lock hands over at once.
+        self._writer = threading.Lock()
         self.kind: Kind = Sqlite(place) if isinstance(place, Path) else Postgres(place)
 
     @property
@@ -77,7 +80,7 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Connection]:
         """One transaction, committed at the end, rolled back on an exception; no other writer meanwhile."""
-        with self._transaction(write=True) as connection:
+        with self._writer, self._transaction(write=True) as connection:
             yield connection
 
     @contextmanager
