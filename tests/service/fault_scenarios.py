@@ -201,6 +201,7 @@ def _key_is_gone(case: Case) -> None:
 def _expire(case: Case) -> None:
     case.machine.kill()
     case.machine.offset_ns += 3600 * NS
+    case.machine.rebooted(3600 * NS)
     case.dies_at_start()
 
 

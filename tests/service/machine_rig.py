@@ -335,6 +335,13 @@ class Machine:
             found = database.execute("SELECT value FROM meta WHERE key = ?", (NOTE,)).fetchone()
         return None if found is None else Moment.parse(found[0])
 
+    def rebooted(self, off_ns: int) -> None:
+        """As if the machine had been started anew since the last trusted time, and was off for so long by its clock."""
+        now = self.moment
+        moment = Moment(now.utc_ns - now.uptime_ns - off_ns, "another boot", 0)
+        with contextlib.closing(sqlite3.connect(self.home.database, timeout=PATIENCE_S)) as database, database:
+            database.execute("UPDATE meta SET value = ? WHERE key = ?", (moment.text(), NOTE))
+
     @property
     def moment(self) -> Moment:
         """Now, as the daemon has it."""

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import sqlite3
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +14,7 @@ from machine_rig import NS, Machine, make, text_of
 from lictl.audit.read import entries
 from lictl.lab.people import APPROVER_UID, OPERATOR_UID
 from lictl.probe.clock import read_clock
-from lictl.service.trusted_time import AHEAD_NS, NOTE, TOLERANCE_NS, Moment
+from lictl.service.trusted_time import AHEAD_NS, TOLERANCE_NS, Moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -103,14 +101,6 @@ def alarms(machine: Machine) -> set[str]:
     return {alarm["name"] for alarm in machine.ask(OPERATOR_UID, "status")["alarms"]}
 
 
-def rebooted(machine: Machine, off_ns: int) -> None:
-    """As if the machine had been started anew since the last trusted time, and was off for so long by its clock."""
-    now = machine.moment
-    moment = Moment(now.utc_ns - now.uptime_ns - off_ns, "another boot", 0)
-    with contextlib.closing(sqlite3.connect(machine.home.database)) as database, database:
-        database.execute("UPDATE meta SET value = ? WHERE key = ?", (moment.text(), NOTE))
-
-
 def recorded(machine: Machine) -> list[str]:
     """What the chain tells of the clock."""
     found = entries(machine.home.root / "audit")
@@ -126,7 +116,7 @@ def test_a_clock_that_is_far_ahead_ends_nothing_and_begins_nothing(machine: Mach
     machine.kill()
     machine.step(30 * DAY)
     if boot == "another boot":
-        rebooted(machine, 30 * DAY)
+        machine.rebooted(30 * DAY)
     assert machine.start() is None, machine.tail()
     assert not machine.glimpsed - {0} or armed(machine) == set()
     (alarm,) = [a for a in machine.ask(OPERATOR_UID, "status")["alarms"] if a["name"] == "clock-doubt"]
@@ -146,7 +136,7 @@ def test_a_clock_that_was_set_back_arms_nothing_that_was_over(machine: Machine) 
     out before anything else; one that is not over by either goes on."""
     add(machine, "LONG", -HOUR, 20 * HOUR)
     machine.kill()
-    rebooted(machine, -7 * HOUR)
+    machine.rebooted(-7 * HOUR)
     assert armed(machine) == {"TODAY", "LONG"}
     assert machine.start() is None, machine.tail()
     assert armed(machine) == {"LONG"}
@@ -167,7 +157,7 @@ def test_a_machine_that_was_off_for_a_night_is_believed(machine: Machine) -> Non
     """What ended meanwhile is ended for good, and the time is noted anew."""
     machine.kill()
     machine.step(10 * HOUR)
-    rebooted(machine, 10 * HOUR)
+    machine.rebooted(10 * HOUR)
     assert machine.start() is None, machine.tail()
     assert machine.rows()["TODAY"]["state"] == "expired"
     assert "clock-doubt" not in alarms(machine)
