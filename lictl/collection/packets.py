@@ -24,7 +24,8 @@ def link_type(record: Record) -> int:
         return RAW
     if data and data[0] >> 4 == 6 and len(data) >= 40 and int.from_bytes(data[4:6]) + 40 == len(data):
         return RAW
-    return ETHERNET
+    # The packets of a header report are shorter than they say.
+    return RAW if data and data[0] >> 4 in (4, 6) and _network(data) < 0 else ETHERNET
 
 
 def headers(record: Record) -> Record:
