@@ -90,8 +90,9 @@ bench: build ## the benchmark suite; writes .build/bench.json and docs/benchmark
 	$(BIN)/python -m pytest bench --override-ini=testpaths=bench --benchmark-json=$(STAMP)/bench.json
 	[[ ! -f bench/render.py ]] || $(BIN)/python bench/render.py $(STAMP)/bench.json docs/benchmarks.md
 
-fuzz: build ## fuzz the parser for FUZZ_SECONDS (3600)
+fuzz: build ## fuzz the parser, then the agency's readers, for FUZZ_SECONDS (3600) each
 	$(MAKE) -C native/fuzz run SECONDS=$(FUZZ_SECONDS)
+	cd $(STAMP) && $(abspath $(BIN))/python ../tests/collection/fuzz_readers.py $(FUZZ_SECONDS)
 
 test-kernel: build ## load the capture program on Debian 12's own kernel, in an emulated machine
 	tools/boot-debian-kernel
