@@ -16,6 +16,8 @@ MAX_NUMBERINGS = 256
 """Numberings (sessions) of one warrant whose holes are remembered; older ones are summed up."""
 _ENDS = frozenset({"end", "surveillanceDeActivation"})
 _STREAM_LIMIT = 64
+_COMPLETE = frozenset({"cc", "iri"})
+"""Kinds whose numbers have to be there one and all; messages of the delivery share theirs with a connection's."""
 Key = tuple[str, str]
 
 
@@ -64,20 +66,22 @@ class Books:
     """Losses that were told before anything of their numbering came: stream, first and last number."""
 
     def numbering(self, key: Key) -> Numbering:
-        """The numbering of a kind and stream, the newest at the end; all that is neither IRI nor CC has one."""
-        key = (key[0] if key[0] in ("cc", "iri") else "tri", key[1][:_STREAM_LIMIT])
+        """The numbering of a kind and stream, the newest at the end."""
+        key = (key[0], key[1][:_STREAM_LIMIT])
         found = self.numberings.pop(key, None)
         if found is None:
             found = Numbering()
             if len(self.numberings) >= MAX_NUMBERINGS:
-                oldest = self.numberings.pop(next(iter(self.numberings)))
-                self.retired = [self.retired[0] + oldest.missing, self.retired[1] + oldest.gaps]
+                old = next(iter(self.numberings))
+                oldest = self.numberings.pop(old)
+                if old[0] in _COMPLETE:
+                    self.retired = [self.retired[0] + oldest.missing, self.retired[1] + oldest.gaps]
             self._apply_told(key, found)
         self.numberings[key] = found
         return found
 
     def _apply_told(self, key: Key, numbering: Numbering) -> None:
-        if key[0] not in ("cc", "iri"):
+        if key[0] not in _COMPLETE:
             return
         for stream, first, last in self.told:
             if stream == key[1]:  # both cut to the same length
@@ -113,13 +117,13 @@ class Books:
 
     @property
     def missing(self) -> int:
-        """Numbers that neither came nor are explained."""
-        return self.retired[0] + sum(numbering.missing for numbering in self.numberings.values())
+        """Numbers of content and IRI that neither came nor are explained."""
+        return self.retired[0] + sum(n.missing for key, n in self.numberings.items() if key[0] in _COMPLETE)
 
     @property
     def gaps(self) -> int:
         """Places where they are missing."""
-        return self.retired[1] + sum(numbering.gaps for numbering in self.numberings.values())
+        return self.retired[1] + sum(n.gaps for key, n in self.numberings.items() if key[0] in _COMPLETE)
 
     @property
     def ok(self) -> bool:

@@ -144,7 +144,7 @@ class Evidence:
 
     def recent(self, key: Key) -> Recent:
         """The newest PDUs of a numbering; those of the numberings used last are remembered."""
-        place = (id(self), (key[0] if key[0] in ("cc", "iri") else "tri", key[1]))
+        place = (id(self), key)
         if place not in _recents:
             _recents[place] = Recent()
             if len(_recents) > _MOST_RECENT:

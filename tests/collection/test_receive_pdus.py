@@ -11,25 +11,33 @@ from typing import TYPE_CHECKING
 
 import pytest
 from delivery_kit import wait_for
+from handover_records import header, info, numbered, packet, select
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pdu_kit import ETSI, KEYS, PACKET, Line, Operator, ipcc, long_form, names
 
+from lictl.collection.evidence_store import EvidenceStore
+from lictl.collection.framed import stream_reader
 from lictl.collection.integrity import Verifier
 from lictl.collection.listening import Listen
 from lictl.collection.reading import read
 from lictl.collection.receiver import Limits, Receiver
 from lictl.errors import UsageError
+from lictl.handover.base import Event, Gap
 from lictl.handover.etsi_pdu import ACK_REQUEST, KEEPALIVE, SESSION, TEST, option_request, tlv, tri
 from lictl.handover.pdu import MAX_PDU, split
+from lictl.handover.registry import encoder
+from lictl.probe.batch import Batch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from lictl.collection.verdict import EvidenceVerdict
+    from lictl.handover.base import Mode
 
 LOCAL = ("127.0.0.1", 0)
+TIME = 1_772_366_400_123_456_000
 
 
 @pytest.fixture
@@ -218,6 +226,32 @@ def test_checks_that_cannot_be_judged(receiver: Receiver) -> None:
         line.send(data.replace(ipcc(1), b""))
         verdict = taken(receiver, 3)
     assert (verdict.digests, verdict.signatures) == ({"open": 1}, {"open": 1})
+
+
+@pytest.mark.parametrize("mode", ["content", "headers"])
+@pytest.mark.parametrize("form", sorted({"atis-1000013", "etsi-102232", "etsi-103221-2"}))
+def test_streams_of_the_real_encoders(tmp_path: Path, form: str, mode: Mode) -> None:
+    """Events, records, a loss and checks as lictl sends them, and all again: complete, explained, nothing doubled."""
+    options = {"integrity": "sha256", "signature": "eddsa", "acknowledgement": "request"} if form == ETSI.name else {}
+    names_ = info(mode, options, keys=KEYS, uuid="29f28e1c-f230-486a-a860-f5a784ab9177")
+    one = encoder(form, names_)
+    data = one.opening() + one.event(Event("begin", TIME, ("203.0.113.7",)))
+    records = numbered([packet(bytes(14) + PACKET) if mode == "content" else header() for _ in range(20)])
+    batch = Batch.of(records, [bytes(14) + PACKET if mode == "content" else b""] * 20)
+    for part in one.encode(batch, select(batch, one.kind)):
+        data += bytes(part.payload)
+    data += one.gap(Gap(7, 21, "ring", TIME, TIME)) + one.event(Event("continue", TIME, ("203.0.113.7",)))
+    store = EvidenceStore(tmp_path, 4)
+    pdus = split(stream_reader(form), data) * 2
+    for raw in pdus:
+        store.take(stream_reader(form), raw, 1)
+    (evidence,) = store.files.values()
+    books = evidence.books
+    assert (books.ok, books.missing, books.conflicts, books.unreadable) == (True, 0, 0, 0)
+    assert books.pdus == books.duplicates
+    assert (books.cc, books.iri - books.events) == ((20, 0) if mode == "content" else (0, 20))
+    assert set(books.digests) <= {"good"}
+    store.close()
 
 
 def test_a_file_that_is_no_key(tmp_path: Path) -> None:
