@@ -68,7 +68,7 @@ def decode_atis(stream: BinaryIO) -> Iterator[Item]:
         if name != current:
             current = name
             yield Opening(*name, {"case": pdu.liid})
-        before = last.get(name, pdu.record.sequence - 1)
+        before = last.get(name, 0)  # numbers begin at 1
         last[name] = max(before, pdu.record.sequence)
         yield replace(pdu.record, lost_before=max(pdu.record.sequence - before - 1, 0))
 

@@ -234,7 +234,10 @@ def _synthetic(header: bytes) -> dict[str, Any]:
         payload, protocol, at = int.from_bytes(header[4:6]), header[6], 40
         length = payload and payload + 40  # 0 also stands for more than the field can say
         source, destination, later, first = header[8:24], header[24:40], False, False
-        if protocol == 44 and len(header) >= 48:
+        if protocol == 44 and len(header) < 48:  # the packet's own length leaves no room for what follows
+            return {"ip_version": 6, "ip_length": length or None, "source": str(ipaddress.ip_address(source)),
+                    "destination": str(ipaddress.ip_address(destination))}  # fmt: skip
+        if protocol == 44:
             offset, protocol, at = int.from_bytes(header[42:44]), header[40], 48
             later, first = bool(offset & 0xFFF8), bool(offset & 1)
     else:
