@@ -385,6 +385,23 @@ uint32_t ln_crc32c(uint32_t crc, const void *data, size_t len);
 /* The same without the processor's instruction (tests). */
 uint32_t ln_crc32c_software(uint32_t crc, const void *data, size_t len);
 
+/* ---- datagrams.c ---- */
+#define LN_FRAMING_BER 1
+#define LN_FRAMING_LENGTH 2
+#define LN_DATAGRAM_MAX 65507 /* octets of UDP payload over IPv4 */
+
+struct ln_datagrams {
+	uint64_t consumed; /* octets of the payload that are done with */
+	uint64_t sent;	   /* datagrams */
+	uint64_t octets;   /* in them */
+	uint64_t too_long; /* longer than LN_DATAGRAM_MAX: not sent */
+};
+
+/* Sends the parts of a payload as datagrams on a connected socket, until it is full or about `budget` octets are sent.
+ * 0, or a negative errno: -ECONNREFUSED, -EBADMSG where the payload does not fall apart as `framing` says. `out` holds
+ * in any case. */
+int ln_datagrams_send(int fd, const uint8_t *data, size_t len, int framing, size_t budget, struct ln_datagrams *out);
+
 /* ---- privilege.c ---- */
 /* Gives up every capability, sets no_new_privs, uid and gid, and undumpable. */
 int ln_drop_privileges(uint32_t uid, uint32_t gid, char *err, size_t err_len);

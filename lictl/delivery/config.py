@@ -105,6 +105,8 @@ class WorkerOptions:
         connect_s: limit of one attempt to connect and to be welcomed.
         ping_s: silence after which the connection is probed.
         dead_s: silence after which it is given up.
+        settle_s: for so long a connection has to live on before what TCP acknowledged on it counts as delivered: a
+            receiver that dies takes what it had not read with it.
         backoff_min_s: wait before the first new attempt; doubles each time, with jitter.
         backoff_max_s: longest wait.
     """
@@ -115,6 +117,7 @@ class WorkerOptions:
     connect_s: float = 10.0
     ping_s: float = 10.0
     dead_s: float = 30.0
+    settle_s: float = 1.0
     backoff_min_s: float = 0.1
     backoff_max_s: float = 30.0
 
@@ -178,6 +181,7 @@ class LinkState:
         error: why the last connection ended or was not made; empty while all is well.
         last_ack_ns: UTC ns of the last confirmation, 0 for never.
         damaged: blocks that could not be read from the spool and were reported to the agency as such.
+        too_long: records that are longer than a datagram can be, and were not sent.
         peer_until: end of validity of the certificate that the agency presented, seconds since 1970; 0: no TLS.
     """
 
@@ -191,4 +195,5 @@ class LinkState:
     error: str = ""
     last_ack_ns: int = 0
     damaged: int = 0
+    too_long: int = 0
     peer_until: int = 0

@@ -10,7 +10,7 @@ from abc import ABC, abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from lictl.delivery.blocks import BlockKind
+from lictl.delivery.blocks import HEADER_BYTES, BlockKind
 from lictl.delivery.config import LinkState, StreamConfig
 from lictl.delivery.cursor import Cursor, CursorFile
 from lictl.delivery.reader import Place, SpoolReader, Stored
@@ -45,6 +45,16 @@ class Sent(NamedTuple):
     first_ns: int
 
 
+def payload_of(item: Stored) -> memoryview:
+    """What of a block is the format's own: nothing of a note, which is for files alone."""
+    return item.data[HEADER_BYTES:] if item.header.kind != BlockKind.NOTE else item.data[:0]
+
+
+def tells(kind: int, stream: StreamConfig) -> bool:
+    """Whether a block belongs where events go (HI2, CmII): an event, and everything of an order for headers."""
+    return kind == BlockKind.EVENT or stream.mode == "headers"
+
+
 class Link(ABC):
     """Delivers one spool. All methods are called from the worker's one loop and never block.
 
@@ -66,6 +76,7 @@ class Link(ABC):
         self._attempts = 0
         self._error = ""
         self._damaged = 0
+        self._too_long = 0
         self._next_try = 0.0
         self._since = 0.0
 
@@ -110,6 +121,7 @@ class Link(ABC):
             error=self._error,
             last_ack_ns=self._cursor.time_ns,
             damaged=self._damaged,
+            too_long=self._too_long,
             peer_until=self._peer_until,
         )
 

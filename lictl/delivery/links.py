@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lictl.delivery.datagram import DatagramLink
 from lictl.delivery.filed import FilesLink
 from lictl.delivery.framed import FramedLink
+from lictl.delivery.raw import RawLink
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +19,8 @@ if TYPE_CHECKING:
 
 LINKS: dict[TransportKind, Callable[[StreamConfig, Route], Link]] = {
     "lictl": FramedLink,
+    "tcp": RawLink,
+    "udp": DatagramLink,
     "files": FilesLink,
 }
 

@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 
 from lictl.handover.decode_etsi import PS_PDUS
 from lictl.handover.decoded import DecodeError
-from lictl.handover.etsi_pdu import KEEPALIVE, SESSION, TEST, Names, option_request, tri
+from lictl.handover.etsi_pdu import ACK_REQUEST, KEEPALIVE, SESSION, TEST, Names, option_request, tlv, tri
 from lictl.handover.pdu import Answer
 from lictl.times import now_ns
 
 if TYPE_CHECKING:
     from lictl.delivery.config import StreamConfig
+
+
+_REQUEST = tri(ACK_REQUEST)
+_ACCEPTED = tlv(0xA0, tlv(0x80, b""))
+"""acceptedOptions with pDUAcknowledgement alone: there is no other option (TS 102 232-1, clause 6.3.5)."""
 
 
 class EtsiDialect:
@@ -21,6 +26,7 @@ class EtsiDialect:
     Attributes:
         keepalive_s: TIME1: idle seconds before a keep-alive.
         response_s: TIME3: seconds in which its response has to come, else the connection is made anew.
+        agreed: the agency has accepted the option of acknowledgements.
     """
 
     keepalive_s = 60.0
@@ -29,9 +35,10 @@ class EtsiDialect:
     def __init__(self, stream: StreamConfig) -> None:
         generalized = stream.options.get("time") == "generalized"
         self._names = Names(stream.liid, stream.country, stream.operator, stream.element, generalized)
-        self._asks = stream.options.get("acknowledgement") == "request"
+        self._asking = stream.options.get("acknowledgement") == "request"
         self._number = 0
         self._acknowledged = 0
+        self.agreed = False
         self._buffer = bytearray()
 
     def _say(self, payload: bytes) -> bytes:
@@ -40,7 +47,11 @@ class EtsiDialect:
 
     def connected(self) -> bytes:
         """optionRequest, where the agency's options ask for acknowledgements; else nothing."""
-        return self._say(option_request()) if self._asks else b""
+        return self._say(option_request()) if self._asking else b""
+
+    def asks(self, payload: memoryview) -> int:
+        """1 where the payload ends with pDUAcknowledgementRequest, which the encoder puts behind its records."""
+        return int(self._asking and payload[-len(_REQUEST) :] == _REQUEST)
 
     def keepalive(self) -> bytes:
         """keep-alive."""
@@ -74,4 +85,6 @@ class EtsiDialect:
         if message == "pDUAcknowledgementResponse":
             self._acknowledged += 1
             return [Answer(acknowledged=self._acknowledged)]
+        if message == "optionResponse":
+            self.agreed = self._asking and _ACCEPTED in octets
         return []

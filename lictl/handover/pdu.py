@@ -8,7 +8,7 @@ BER length is taken) and bounded: an answer comes for any bytes at all, or a `De
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
 from lictl.handover.decoded import DecodeError
 
@@ -149,6 +149,18 @@ class Dialect(Protocol):
         Raises:
             DecodeError: the agency speaks another protocol.
         """
+        ...
+
+
+@runtime_checkable
+class Asking(Dialect, Protocol):
+    """A dialect whose agency may confirm PDUs: where it agreed to, a block that asks counts once it is confirmed."""
+
+    agreed: bool
+    """The agency has said on this connection that it will confirm."""
+
+    def asks(self, payload: memoryview) -> int:
+        """How many PDUs of a block's payload ask to be acknowledged."""
         ...
 
 
