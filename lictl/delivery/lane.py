@@ -10,8 +10,8 @@ from lictl.delivery.channel import Channel
 from lictl.delivery.settling import Settling
 from lictl.delivery.wire import ProtocolError
 from lictl.handover.decoded import DecodeError
+from lictl.handover.dialects import dialect
 from lictl.handover.pdu import Asking
-from lictl.handover.registry import dialect
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -25,13 +25,8 @@ from lictl.handover.atis_messages import (
 )
 from lictl.handover.base import MAX_STATE, ContentEncoder, Encoded, HeadersEncoder
 from lictl.handover.flows import FLOW, KEY, FlowSummary
-from lictl.handover.native import (
-    BUFFER_BYTES,
-    NativeEncoder,
-    check_options,
-    encoder_failure,
-    thread_buffer,
-)
+from lictl.handover.native import BUFFER_BYTES, NativeEncoder, encoder_failure, thread_buffer
+from lictl.handover.options import check_options
 from lictl.probe.native import ffi, lib
 from lictl.times import format_rfc3339
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lictl.errors import UsageError
 from lictl.handover.base import ContentEncoder
-from lictl.handover.native import Free, PduEncoder, check_options
+from lictl.handover.native import PduEncoder
+from lictl.handover.options import Free, check_options
 from lictl.probe.native import ffi, lib
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from lictl.errors import UsageError
-from lictl.handover.native import check_options
+from lictl.handover.options import check_options
 
 if TYPE_CHECKING:
     from lictl.handover.base import StreamInfo

@@ -23,7 +23,8 @@ from lictl.handover.msgpack_elements import (
     PACKET_ELEMENTS,
     VERSION,
 )
-from lictl.handover.native import NativeEncoder, check_options
+from lictl.handover.native import NativeEncoder
+from lictl.handover.options import check_options
 from lictl.probe.native import lib
 
 if TYPE_CHECKING:

@@ -4,21 +4,19 @@
 from __future__ import annotations
 
 import errno
-import re
 import threading
 from abc import abstractmethod
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lictl.errors import LictlError, RefusedError, UsageError
+from lictl.errors import LictlError, RefusedError
 from lictl.handover.base import Encoded, Encoder
 from lictl.probe.abi import AT_EGRESS, MAX_IFINDEX
 from lictl.probe.native import ffi
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from lictl.handover.base import Gap, StreamInfo
     from lictl.probe.batch import Batch, Selection
@@ -38,43 +36,6 @@ class _Buffer(threading.local):
 
 
 thread_buffer = _Buffer()
-
-
-@dataclass(frozen=True, slots=True)
-class Free:
-    """The values of an option that are too many to list.
-
-    Attributes:
-        default: where none is given.
-        pattern: regular expression of the whole value.
-        what: the same for people, such as "four hexadecimal digits".
-    """
-
-    default: str
-    pattern: str
-    what: str
-
-
-def check_options(options: Mapping[str, str], allowed: Mapping[str, tuple[str, ...] | Free]) -> dict[str, str]:
-    """The options with the first allowed value as each one's default.
-
-    Raises:
-        UsageError: an option or its value is not known to the format.
-    """
-    for name, value in options.items():
-        if name not in allowed:
-            known = ", ".join(sorted(allowed)) or "none"
-            raise UsageError(f"the format has no option {name!r}.", f"Options of this format: {known}.")
-        values = allowed[name]
-        if isinstance(values, Free):
-            if not (isinstance(value, str) and re.fullmatch(values.pattern, value)):
-                raise UsageError(f"the option {name} cannot be {value!r}.", f"It is {values.what}.")
-        elif value not in values:
-            raise UsageError(f"the option {name} cannot be {value!r}.", f"Choose one of {', '.join(values)}.")
-    return {
-        name: options.get(name, values.default if isinstance(values, Free) else values[0])
-        for name, values in allowed.items()
-    }
 
 
 class Interfaces:

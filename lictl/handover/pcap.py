@@ -10,7 +10,8 @@ import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from lictl.handover.base import ContentEncoder, HeadersEncoder
-from lictl.handover.native import PduEncoder, check_options
+from lictl.handover.native import PduEncoder
+from lictl.handover.options import check_options
 from lictl.probe.native import lib
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from lictl.handover.base import ContentEncoder, HeadersEncoder
-from lictl.handover.native import NativeEncoder, check_options
+from lictl.handover.native import NativeEncoder
+from lictl.handover.options import check_options
 from lictl.probe.native import ffi, lib
 from lictl.times import format_rfc3339
 from lictl.version import __version__

@@ -9,28 +9,22 @@ from lictl.errors import RefusedError, UsageError
 from lictl.handover.atis import AtisContent, AtisHeaders
 from lictl.handover.ccc import CccContent
 from lictl.handover.etsi import EtsiContent
-from lictl.handover.etsi_dialect import EtsiDialect
 from lictl.handover.etsi_summary import etsi_headers
 from lictl.handover.msgpack import MsgpackContent, MsgpackHeaders
 from lictl.handover.pcap import PcapContent, PcapHeaders
 from lictl.handover.pcapng import PcapngContent, PcapngHeaders
-from lictl.handover.pdu import Silent
 from lictl.handover.readers import PDU_FORMATS
 from lictl.handover.text import TextContent, TextHeaders
 from lictl.handover.tzsp import TzspContent
 from lictl.handover.x2x3 import X2Headers, X3Content
-from lictl.handover.x2x3_dialect import X2X3Dialect
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lictl.delivery.config import StreamConfig
     from lictl.handover.base import ContentEncoder, HeadersEncoder, Mode, StreamInfo
-    from lictl.handover.pdu import Dialect
 
 __all__ = [
-    "CONTENT", "DIALECTS", "HEADERS", "PDU_FORMATS",
-    "content_encoder", "dialect", "encoder", "formats", "headers_encoder",
+    "CONTENT", "HEADERS", "PDU_FORMATS", "content_encoder", "encoder", "formats", "headers_encoder",
 ]  # fmt: skip
 
 CONTENT: dict[str, Callable[[StreamInfo], ContentEncoder]] = {
@@ -53,16 +47,6 @@ HEADERS: dict[str, Callable[[StreamInfo], HeadersEncoder]] = {
     "pcap": PcapHeaders,
     "atis-1000013": AtisHeaders,
 }
-DIALECTS: dict[str, Callable[[StreamConfig], Dialect]] = {
-    "etsi-102232": EtsiDialect,
-    "etsi-103221-2": X2X3Dialect,
-}
-"""Formats with a protocol of their own on a connection; of all others `Silent` serves."""
-
-
-def dialect(stream: StreamConfig) -> Dialect:
-    """What a connection of the stream's format needs beside its PDUs."""
-    return DIALECTS.get(stream.format, Silent)(stream)
 
 
 def formats(mode: Mode) -> tuple[str, ...]:

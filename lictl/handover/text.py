@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from lictl.handover.base import ContentEncoder, HeadersEncoder
-from lictl.handover.native import NativeEncoder, check_options
+from lictl.handover.native import NativeEncoder
+from lictl.handover.options import check_options
 from lictl.probe.native import lib
 from lictl.times import format_rfc3339
 

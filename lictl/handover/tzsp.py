@@ -6,7 +6,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from lictl.handover.base import ContentEncoder
-from lictl.handover.native import PduEncoder, check_options
+from lictl.handover.native import PduEncoder
+from lictl.handover.options import check_options
 from lictl.probe.native import ffi, lib
 
 if TYPE_CHECKING:

@@ -10,12 +10,22 @@ from __future__ import annotations
 import hashlib
 import json
 import uuid
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from lictl.errors import RefusedError
 from lictl.handover.base import ContentEncoder, HeadersEncoder
-from lictl.handover.native import Free, PduEncoder, check_options
-from lictl.handover.x2x3_elements import ATTRIBUTE, FORMAT_PROPRIETARY, HEAD, NOT_APPLICABLE, SEQUENCE, TIMES, TIMESTAMP
+from lictl.handover.native import PduEncoder
+from lictl.handover.options import check_options
+from lictl.handover.x2x3_elements import (
+    ATTRIBUTE,
+    FORMAT_PROPRIETARY,
+    HEAD,
+    NOT_APPLICABLE,
+    OPTIONS,
+    SEQUENCE,
+    TIMES,
+    TIMESTAMP,
+)
 from lictl.handover.x2x3_elements import X2 as TYPE_X2
 from lictl.handover.x2x3_elements import X3 as TYPE_X3
 from lictl.probe.native import ffi, lib
@@ -26,15 +36,6 @@ if TYPE_CHECKING:
 
     from lictl.handover.base import Event, Gap, StreamInfo
     from lictl.probe.batch import Batch, Selection
-
-OPTIONS: Final[dict[str, tuple[str, ...] | Free]] = {
-    "version": Free("0005", r"[0-9a-fA-F]{4}", "the two octets of the version as four hexadecimal digits"),
-    "timestamp": ("8", "12", "16"),
-    "correlation": Free("xid", r"xid|[0-9]{1,19}", "xid (made from the XID) or a number; 0: not correlated"),
-    "fields": ("standard", "all"),
-    "events": ("yes", "no"),
-    "keepalive": ("numbered", "plain"),
-}
 
 
 def correlation_of(xid: uuid.UUID, option: str) -> int:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from lictl.handover.decode_x2x3 import X2X3Format
 from lictl.handover.decoded import DecodeError
-from lictl.handover.native import check_options
+from lictl.handover.options import check_options
 from lictl.handover.pdu import Answer
-from lictl.handover.x2x3 import OPTIONS
-from lictl.handover.x2x3_elements import KEEPALIVE, session_pdu
+from lictl.handover.x2x3_elements import KEEPALIVE, OPTIONS, session_pdu
 
 if TYPE_CHECKING:
     from lictl.delivery.config import StreamConfig

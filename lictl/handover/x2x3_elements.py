@@ -6,6 +6,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
+from lictl.handover.options import Free
+
 X2, X3, KEEPALIVE, KEEPALIVE_ACK = 1, 2, 3, 4
 FORMAT_PROPRIETARY, FORMAT_IPV4, FORMAT_IPV6, FORMAT_ETHERNET = 4, 5, 6, 7
 NOT_APPLICABLE = 5
@@ -17,6 +19,16 @@ TIMES: Final = {8: struct.Struct("!II"), 12: struct.Struct("!QI"), 16: struct.St
 """Seconds and nanoseconds, by the octets of a timestamp."""
 OWN = b"lctl\x01"
 """How the proprietary attribute begins that holds what the standard has no attribute for."""
+
+OPTIONS: Final[dict[str, tuple[str, ...] | Free]] = {
+    "version": Free("0005", r"[0-9a-fA-F]{4}", "the two octets of the version as four hexadecimal digits"),
+    "timestamp": ("8", "12", "16"),
+    "correlation": Free("xid", r"xid|[0-9]{1,19}", "xid (made from the XID) or a number; 0: not correlated"),
+    "fields": ("standard", "all"),
+    "events": ("yes", "no"),
+    "keepalive": ("numbered", "plain"),
+}
+"""What an agency may choose."""
 
 
 def session_pdu(version: int, type_: int, number: int | None) -> bytes:

@@ -23,12 +23,13 @@ from lictl.handover.base import Event, Gap
 from lictl.handover.decode import decode
 from lictl.handover.decode_etsi import EtsiFormat
 from lictl.handover.decoded import DecodeError, Loss, Opening, Record
+from lictl.handover.dialects import dialect
 from lictl.handover.etsi_pdu import ACK_RESPONSE, KEEPALIVE_RESPONSE, Names, option_response, tri
 from lictl.handover.etsi_seal import Sealer
 from lictl.handover.etsi_state import State
 from lictl.handover.native import BUFFER_BYTES
 from lictl.handover.pdu import MAX_PDU, Answer
-from lictl.handover.registry import dialect, encoder
+from lictl.handover.registry import encoder
 from lictl.probe import abi
 from lictl.probe.batch import Batch, Position
 from lictl.probe.native import ffi

@@ -22,9 +22,10 @@ from lictl.handover.base import Gap
 from lictl.handover.decode import Loss
 from lictl.handover.decode_x2x3 import acknowledgement
 from lictl.handover.decoded import DecodeError
+from lictl.handover.dialects import dialect
 from lictl.handover.pdu import Answer, split
 from lictl.handover.readers import PDU_FORMATS
-from lictl.handover.registry import dialect, encoder
+from lictl.handover.registry import encoder
 from lictl.handover.x2x3 import correlation_of
 from lictl.probe import abi
 from lictl.probe.native import lib
