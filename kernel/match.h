@@ -149,12 +149,12 @@ li_inline void li_mapped(uint8_t *to, const uint8_t *address, uint8_t version)
 {
 	__builtin_memset(to, 0, 16);
 	if (version == 6) {
-		li_copy16(to, address);
+		__builtin_memcpy(to, address, 16);
 		return;
 	}
 	to[10] = 0xff;
 	to[11] = 0xff;
-	li_copy4(to + 12, address);
+	__builtin_memcpy(to + 12, address, 4);
 }
 
 /* The ports of an address that is shared: the longest active port prefix that has an entry. */
@@ -206,10 +206,9 @@ li_inline void li_mask_v4(struct li_key_v4 *key, uint32_t address, uint32_t len)
 li_inline int li_match_v4(struct li_scratch *s, struct li_totals *totals, const struct li_config *config, uint32_t how)
 {
 	const uint8_t *address = how & LI_SIDE_SRC ? s->parsed.src : s->parsed.dst;
+	uint32_t host = li_read(32, address);
 	struct li_key_v4 key;
-	uint32_t host;
 
-	__builtin_memcpy(&host, address, 4);
 	for (int i = 0; i < LI_MAX_V4_LENS; i++) {
 		const struct li_target *target;
 
@@ -241,13 +240,10 @@ li_inline void li_mask_v6(struct li_key_v6 *key, uint64_t high, uint64_t low, ui
 li_inline int li_match_v6(struct li_scratch *s, struct li_totals *totals, const struct li_config *config, uint32_t how)
 {
 	const uint8_t *address = how & LI_SIDE_SRC ? s->parsed.src : s->parsed.dst;
+	uint64_t high = __builtin_bswap64(li_read(64, address));
+	uint64_t low = __builtin_bswap64(li_read(64, address + 8));
 	struct li_key_v6 key;
-	uint64_t high, low;
 
-	__builtin_memcpy(&high, address, 8);
-	__builtin_memcpy(&low, address + 8, 8);
-	high = __builtin_bswap64(high);
-	low = __builtin_bswap64(low);
 	for (int i = 0; i < LI_MAX_V6_LENS; i++) {
 		const struct li_target *target;
 
@@ -275,14 +271,9 @@ li_inline void li_match_address(struct li_scratch *s, struct li_totals *totals, 
 /* An IPv6 packet may carry ::ffff:a.b.c.d, but it is not a packet of that IPv4 address. */
 li_inline int li_is_mapped(const struct li_parsed *p, const uint8_t *address)
 {
-	uint64_t high;
-	uint32_t middle;
-
 	if (p->ip_version != 6)
 		return 0;
-	__builtin_memcpy(&high, address, 8);
-	__builtin_memcpy(&middle, address + 8, 4);
-	return !high && middle == __builtin_bswap32(0x0000ffff);
+	return !li_read(64, address) && li_read(32, address + 8) == __builtin_bswap32(0x0000ffff);
 }
 
 /* One flow, named from the target's end: that end is the source or the destination. */
@@ -380,12 +371,10 @@ li_inline int li_worth_v4(const struct li_config *config, const uint8_t *address
 {
 	uint8_t len = li_get(config->v4_lens[0]), n = li_get(config->n_v4_lens);
 	struct li_key_v4 key;
-	uint32_t host;
 
 	if (n != 1)
 		return n != 0;
-	__builtin_memcpy(&host, address, 4);
-	li_mask_v4(&key, host, len);
+	li_mask_v4(&key, li_read(32, address), len);
 	return li_may_hit(li_bit_v4(&key));
 }
 
@@ -393,13 +382,10 @@ li_inline int li_worth_v6(const struct li_config *config, const uint8_t *address
 {
 	uint8_t len = li_get(config->v6_lens[0]), n = li_get(config->n_v6_lens);
 	struct li_key_v6 key;
-	uint64_t high, low;
 
 	if (n != 1)
 		return n != 0;
-	__builtin_memcpy(&high, address, 8);
-	__builtin_memcpy(&low, address + 8, 8);
-	li_mask_v6(&key, __builtin_bswap64(high), __builtin_bswap64(low), len);
+	li_mask_v6(&key, __builtin_bswap64(li_read(64, address)), __builtin_bswap64(li_read(64, address + 8)), len);
 	return li_may_hit(li_bit_v6(&key));
 }
 

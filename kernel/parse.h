@@ -11,7 +11,7 @@
 #ifndef LICTL_PARSE_H
 #define LICTL_PARSE_H
 
-#include "abi.h"
+#include "words.h"
 
 #define li_inline static inline __attribute__((always_inline))
 /* A stage.  For BPF a global function: the verifier proves it once, by itself, whatever led to
@@ -75,21 +75,22 @@ struct li_parsed {
 	uint8_t src_mac[6];
 	uint16_t vlan[2]; /* the two outermost tags */
 	uint16_t session; /* PPPoE */
+	uint16_t l3_off;
 	uint8_t n_vlans;
 	uint8_t has_mac;
 	uint8_t has_session;
-	uint8_t parse; /* LI_PARSE_* */
-	uint8_t l4;    /* LI_L4_* */
+	uint8_t l4; /* LI_L4_* */
+	/* From here to dst_port as in struct li_rec: copied in whole words. */
 	uint8_t ip_version;
 	uint8_t proto;
-	uint8_t present; /* LI_HAS_* */
 	uint8_t tcp_flags;
+	uint8_t present; /* LI_HAS_* */
 	uint8_t icmp_type;
 	uint8_t icmp_code;
 	uint8_t frag;
+	uint8_t parse; /* LI_PARSE_* */
 	uint16_t src_port;
 	uint16_t dst_port;
-	uint16_t l3_off;
 	uint32_t l3_len;
 	uint32_t end;	 /* first byte behind the link payload: the frame's end, or PPPoE's */
 	uint32_t at;	 /* work: offset of the header in hand */
@@ -129,19 +130,17 @@ li_inline const uint8_t *li_at(const struct li_cursor *c, uint32_t off, uint32_t
 #define li_get(field) (*(volatile __typeof__(field) *)&(field))
 #define li_set(field, value) (*(volatile __typeof__(field) *)&(field) = (value))
 
+/* 16 bits in network order. */
 li_inline uint16_t li_u16(const uint8_t *p)
 {
-	return (uint16_t)(p[0] << 8 | p[1]);
+	return __builtin_bswap16(li_read(16, p));
 }
 
-li_inline void li_copy4(uint8_t *to, const uint8_t *from)
-{
-	__builtin_memcpy(to, from, 4);
-}
-
+/* Neither end on the stack. */
 li_inline void li_copy16(uint8_t *to, const uint8_t *from)
 {
-	__builtin_memcpy(to, from, 16);
+	li_move(64, to, from);
+	li_move(64, to + 8, from + 8);
 }
 
 /* Ports of a transport header of `need` bytes; what `room` holds is proven by the IP length. */
@@ -258,8 +257,8 @@ li_inline int li_parse_ipv4(const struct li_cursor *c, struct li_parsed *out)
 	out->l3_off = (uint16_t)off;
 	out->l3_len = total;
 	out->present = LI_HAS_IP | LI_HAS_LENGTH;
-	li_copy4(out->src, h + 12);
-	li_copy4(out->dst, h + 16);
+	li_move(32, out->src, h + 12);
+	li_move(32, out->dst, h + 16);
 	li_set(out->l3_end, off + total);
 	li_set(out->at, off + header);
 	return LI_PARSE_OK;
@@ -483,8 +482,8 @@ li_inline int li_link(const struct li_cursor *c, struct li_parsed *out)
 	out->end = c->frame_len;
 	if (!h)
 		return LI_PARSE_SHORT_ETH;
-	__builtin_memcpy(out->dst_mac, h, 6);
-	__builtin_memcpy(out->src_mac, h + 6, 6);
+	li_move(64, out->dst_mac, h); /* and the first two bytes of src_mac */
+	li_move(32, out->src_mac + 2, h + 8);
 	out->has_mac = 1;
 	type = li_u16(h + 12);
 	for (int i = 0; i < LI_MAX_VLANS; i++) {

@@ -30,6 +30,21 @@ li_inline void li_fill_common(struct li_rec *rec, const struct li_scratch *s, ui
 	rec->dir = dir;
 }
 
+#define LI_SAME_PLACE(field)                                                                                           \
+	_Static_assert(__builtin_offsetof(struct li_rec, field) - __builtin_offsetof(struct li_rec, ip_version) ==     \
+			       __builtin_offsetof(struct li_parsed, field) -                                           \
+				       __builtin_offsetof(struct li_parsed, ip_version),                               \
+		       #field)
+LI_SAME_PLACE(proto);
+LI_SAME_PLACE(tcp_flags);
+LI_SAME_PLACE(present);
+LI_SAME_PLACE(icmp_type);
+LI_SAME_PLACE(icmp_code);
+LI_SAME_PLACE(frag);
+LI_SAME_PLACE(parse);
+LI_SAME_PLACE(src_port);
+LI_SAME_PLACE(dst_port);
+
 /* The allow-listed fields; `flags` are LI_SLOT_* of the order. */
 li_inline void li_fill_fields(struct li_rec *rec, const struct li_parsed *p, uint8_t flags)
 {
@@ -37,14 +52,9 @@ li_inline void li_fill_fields(struct li_rec *rec, const struct li_parsed *p, uin
 		(flags & LI_SLOT_NO_PORTS ? LI_HAS_PORTS : 0) | (flags & LI_SLOT_NO_LENGTH ? LI_HAS_LENGTH : 0);
 	uint8_t present = p->present & ~hidden;
 
+	li_move(32, &rec->ip_version, &p->ip_version); /* version, protocol, TCP flags, present */
+	li_move(32, &rec->icmp_type, &p->icmp_type);   /* ICMP type and code, fragment, parse */
 	rec->present = present;
-	rec->ip_version = p->ip_version;
-	rec->proto = p->proto;
-	rec->frag = p->frag;
-	rec->parse = p->parse;
-	rec->tcp_flags = p->tcp_flags;
-	rec->icmp_type = p->icmp_type;
-	rec->icmp_code = p->icmp_code;
 	rec->l3_len = present & LI_HAS_LENGTH ? p->l3_len : 0;
 	rec->src_port = present & LI_HAS_PORTS ? p->src_port : 0;
 	rec->dst_port = present & LI_HAS_PORTS ? p->dst_port : 0;
