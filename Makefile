@@ -86,8 +86,8 @@ test-tree: build ## the suite on the source tree; PYTEST="-k ..." narrows it
 test-wheel: build $(STAMP)/wheel ## the suite on the wheel, installed in a fresh environment
 	@tools/run-tests wheel
 
-bench: build ## the benchmark suite; writes .build/bench.json and docs/benchmarks.md
-	$(BIN)/python -m pytest bench --override-ini=testpaths=bench --benchmark-json=$(STAMP)/bench.json
+bench: build ## the benchmark suite, into docs/benchmarks.md; BENCH="-k 'rate and 512'" measures a part
+	$(BIN)/python -m pytest bench $(BENCH) --override-ini=testpaths=bench --benchmark-json=$(STAMP)/bench.json
 	[[ ! -f bench/render.py ]] || $(BIN)/python bench/render.py $(STAMP)/bench.json docs/benchmarks.md
 
 fuzz: build ## fuzz the parser, then the agency's readers, for FUZZ_SECONDS (3600) each

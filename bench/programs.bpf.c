@@ -10,6 +10,14 @@ int bench_pass(struct xdp_md *ctx)
 	return XDP_PASS;
 }
 
+/* What the generator and the wire alone cost. */
+SEC("xdp.frags")
+int bench_drop(struct xdp_md *ctx)
+{
+	(void)ctx;
+	return XDP_DROP;
+}
+
 /* Pace of the generator: nanoseconds between two frames, and when the next one is due. */
 struct pace {
 	__u64 gap_ns;

@@ -64,9 +64,14 @@ class System(Protocol):
         """Waits until the system is at rest, then counts."""
 
 
+def pinned(wire: Wire, argv: list[str]) -> list[str]:
+    """The command in the receiver's namespace, on the CPU of the measured system."""
+    return [*ns.command(wire.receiver, PIN), *argv]
+
+
 def _launch(wire: Wire, argv: list[str], log: Path) -> subprocess.Popen[bytes]:
     with log.open("ab") as sink:
-        return subprocess.Popen([*ns.command(wire.receiver, PIN), *argv], stdout=sink, stderr=sink)
+        return subprocess.Popen(pinned(wire, argv), stdout=sink, stderr=sink)
 
 
 def _end(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
@@ -221,6 +226,26 @@ class Tcpdump:
             ["capinfos", "-c", "-M", "-T", "-r", self._file], check=True, capture_output=True, text=True
         )
         return Outcome(offered, int(done.stdout.split("\t")[-1]), time.monotonic() - start)
+
+
+class Drop:
+    """No system at all: a bare XDP_DROP, which shows what generator and wire bring at most."""
+
+    def __init__(self, wire: Wire, programs: Programs) -> None:
+        self._wire, self._programs = wire, programs
+
+    def __enter__(self) -> Self:
+        self._wire.run(self._wire.receiver, f"ip link set in xdp pinned {self._programs.path('bench_drop')}")
+        self._before = self._wire.received()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._wire.run(self._wire.receiver, "ip link set in xdp off")
+
+    def outcome(self) -> Outcome:
+        """Everything that came is kept, in a manner of speaking."""
+        offered = self._wire.received() - self._before
+        return Outcome(offered, offered, 0.0)
 
 
 def memory_folder() -> Path:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Highest rate without loss, from the wire to the spool and to the agency, beside tcpdump and dumpcap.
+"""Highest rate without loss, from the wire to user memory, spool and agency, beside tcpdump and dumpcap.
 
 Every packet is the target's, content mode, mirror port.  A first trial as fast as the generator goes, then bisection.
 OpenLI on a machine of this kind: 160 k packets/s at 64 B, 60 k/s at 1,400 B, to the agency.
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bench.system import Lictl, Outcome, System, Tcpdump, memory_folder
+from bench.memory import Memory
+from bench.system import Drop, Lictl, Outcome, System, Tcpdump, memory_folder
 from bench.wire import Wire, frame_of
 
 if TYPE_CHECKING:
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from bench.programs import Programs
 
 SIZES = [64, 512, 1500, 9000]
+SYSTEMS = [
+    "bare XDP_DROP", "lictl to memory", "lictl to memory, rendered", "lictl to spool", "lictl to agency", "tcpdump",
+    "dumpcap",
+]  # fmt: skip
 TRIAL_BYTES = 2_000_000_000  # of frames: what a trial may leave in memory
 TRIAL_SECONDS = 2.0
 STEPS = 6
@@ -84,6 +89,9 @@ def _highest(wire: Wire, system: Callable[[], System], size: int, at_once: bool)
 
 def _system(name: str, wire: Wire, folders: Iterator[Path], programs: Programs) -> Callable[[], System]:
     systems: dict[str, Callable[[], System]] = {
+        "bare XDP_DROP": lambda: Drop(wire, programs),
+        "lictl to memory": lambda: Memory(wire, next(folders)),
+        "lictl to memory, rendered": lambda: Memory(wire, next(folders), render=True),
         "lictl to spool": lambda: Lictl(wire, next(folders), agency=False),
         "lictl to agency": lambda: Lictl(wire, next(folders)),
         "tcpdump": lambda: Tcpdump(wire, next(folders), programs),
@@ -93,7 +101,7 @@ def _system(name: str, wire: Wire, folders: Iterator[Path], programs: Programs) 
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", ["lictl to spool", "lictl to agency", "tcpdump", "dumpcap"])
+@pytest.mark.parametrize("name", SYSTEMS)
 @pytest.mark.parametrize("size", SIZES)
 def test_highest_rate_without_loss(
     benchmark: Any, programs: Programs, folders: Iterator[Path], size: int, name: str
