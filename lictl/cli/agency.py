@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from lictl.cli import output, state
-from lictl.errors import UsageError
+from lictl.cli.agency_options import pairs, pem, place, write_secret
 
 app = typer.Typer(no_args_is_help=True, help="The agencies that orders can name, and how to reach them.")
 
@@ -20,23 +24,48 @@ def add(
     name: Name,
     host: Annotated[str, typer.Option(help="Host name or address of its receiver.")],
     port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port of its receiver.")],
-    format_: Annotated[str, typer.Option("--format", help="Handover format: pcapng, text or msgpack.")] = "pcapng",
+    format_: Annotated[
+        str, typer.Option("--format", help="Handover format, such as pcapng, etsi-102232 or atis-1000013.")
+    ] = "pcapng",
     option: Annotated[
         list[str] | None, typer.Option(help="KEY=VALUE for the format, such as encoding=hex; repeat.")
     ] = None,
     profile: Annotated[
         str | None, typer.Option(help="Its jurisdiction, where it is not the site's: `lictl profile list`.")
     ] = None,
+    transport: Annotated[
+        str, typer.Option(help="lictl (acknowledged), tcp (the format's own bytes), udp, or files.")
+    ] = "lictl",
+    tls: Annotated[bool, typer.Option("--tls", help="In TLS 1.3; needs --tls-ca.")] = False,
+    tls_ca: Annotated[
+        Path | None, typer.Option(help="PEM of the authorities that may sign the agency's certificate.")
+    ] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM chain that is shown to the agency.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM of its private key; kept sealed.")] = None,
+    tls_min: Annotated[str, typer.Option(help="1.2 for an agency that cannot do 1.3.")] = "1.3",
+    events: Annotated[
+        str | None, typer.Option(help="HOST:PORT where events and header reports go (HI2, CmII).")
+    ] = None,
+    keepalive: Annotated[float, typer.Option(min=0, help="Idle seconds before a keep-alive; 0: the format's.")] = 0.0,
+    response: Annotated[float, typer.Option(min=0, help="Seconds to wait for its answer; 0: the format's.")] = 0.0,
+    ceiling: Annotated[int, typer.Option(min=0, help="Most octets a second; 0: no ceiling.")] = 0,
+    file: Annotated[list[str] | None, typer.Option(help="KEY=VALUE of files, such as seconds=600; repeat.")] = None,
     home: state.HomeOption = None,
     as_json: state.JsonOption = False,
 ) -> None:
     """Adds an agency. Orders can name it from then on."""
     from lictl.service.administration import call
 
-    now, options = state.use(home, as_json), _options(option or [])
-    how = {"host": host, "port": port, "format": format_, "options": options, "profile": profile}
-    agency = call(now.home, "agency.add", name=name, **how)
-    output.answer(now, agency, f"Added agency {name} at {host} port {port}, format {format_}.")
+    now = state.use(home, as_json)
+    way: dict[str, Any] = {
+        "kind": transport, "tls": tls, "tls_min": tls_min, "ca": pem(tls_ca), "certificate": pem(tls_certificate),
+        "key": pem(tls_key), "keepalive_s": keepalive, "response_s": response, "bytes_per_s": ceiling,
+        "files": pairs(file or [], "file"), **place(events),
+    }  # fmt: skip
+    how = {"host": host, "port": port, "format": format_, "options": pairs(option or [], "option"), "profile": profile}
+    agency = call(now.home, "agency.add", name=name, transport=way, **how)
+    secure = " in TLS" if tls else ""
+    output.answer(now, agency, f"Added agency {name} at {host} port {port}, format {format_}, {transport}{secure}.")
 
 
 @app.command("list", epilog="Example: lictl agency list --json")
@@ -51,8 +80,11 @@ def show_all(home: state.HomeOption = None, as_json: state.JsonOption = False) -
     elif not agencies:
         output.console().print("No agency yet. Add one with `lictl agency add NAME --host HOST --port PORT`.")
     else:
-        rows = [(a["name"], a["host"], str(a["port"]), a["format"], _text(a["options"])) for a in agencies]
-        output.console().print(output.table(["NAME", "HOST", "PORT", "FORMAT", "OPTIONS"], rows))
+        rows = [
+            (a["name"], a["host"], str(a["port"]), a["format"], _way(a["transport"]), _text(a["options"]))
+            for a in agencies
+        ]
+        output.console().print(output.table(["NAME", "HOST", "PORT", "FORMAT", "TRANSPORT", "OPTIONS"], rows))
 
 
 @app.command("test", epilog="Example: lictl agency test county-sheriff")
@@ -62,21 +94,49 @@ def try_out(
     home: state.HomeOption = None,
     as_json: state.JsonOption = False,
 ) -> None:
-    """Connects to an agency, greets it as a delivery would and says what came back. Delivers nothing."""
+    """Reaches an agency as a delivery would, TLS included, and says what came back. Delivers nothing.
+
+    lictl's own protocol is greeted; a format's own gets a test PDU and a keep-alive; UDP can only be refused.
+    """
     from lictl.service.administration import call
     from lictl.service.greeting import greet
     from lictl.service.site import Site
     from lictl.warrants.model import Agency
+    from lictl.warrants.store import Store
 
     now = state.use(home, as_json)
     known = call(now.home, "agency.show", name=name)
     agency = Agency.from_plain(known["agency"])
+    if agency.transport.certificate:  # its key stays in the home: only the home's owner can show the certificate
+        with closing(Store.of(now.home)) as store:
+            agency = replace(agency, transport=store.transport(name))
     found = greet(agency, Site(**known["site"]), timeout)
-    output.answer(
-        now,
-        {"agency": name, **found},
-        f"Agency {name} at {agency.host} port {agency.port} answered in {found['milliseconds']} ms.",
-    )
+    secure = f", TLS {found['tls']['version']}, certificate until {found['tls']['until']}" if "tls" in found else ""
+    text = f"Agency {name} at {agency.host} port {agency.port}: {found['answer']} ({found['milliseconds']} ms{secure})."
+    output.answer(now, {"agency": name, **found}, text)
+
+
+@app.command("keys", epilog="Example: lictl agency keys county-sheriff")
+def keys(
+    name: Name,
+    ecdsa: Annotated[bool, typer.Option("--ecdsa", help="The key of ECDSA signatures in place of Ed25519's.")] = False,
+    payload_key_to: Annotated[
+        Path | None, typer.Option(help="Also write the key of sealed payloads into this new file, mode 0600.")
+    ] = None,
+    home: state.HomeOption = None,
+    as_json: state.JsonOption = False,
+) -> None:
+    """Prints the public key that an agency verifies this site's signatures with."""
+    from lictl.service.administration import call
+
+    now = state.use(home, as_json)
+    found = call(now.home, "agency.keys", name=name, payload=payload_key_to is not None)
+    if payload_key_to is not None:
+        write_secret(payload_key_to, found.pop("payload"))
+    if now.as_json:
+        output.emit(found)
+    else:
+        sys.stdout.write(found["ecdsa" if ecdsa else "eddsa"])
 
 
 @app.command("remove", epilog="Example: lictl agency remove county-sheriff")
@@ -89,14 +149,8 @@ def remove(name: Name, home: state.HomeOption = None, as_json: state.JsonOption 
     output.answer(now, {"removed": name}, f"Removed agency {name}.")
 
 
-def _options(texts: list[str]) -> dict[str, Any]:
-    options: dict[str, Any] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not (key and equals):
-            raise UsageError(f"--option {text} is not KEY=VALUE.", "Write for example --option encoding=hex.")
-        options[key] = value
-    return options
+def _way(transport: dict[str, Any]) -> str:
+    return f"{transport['kind']} TLS {transport['tls_min']}+" if transport["tls"] else str(transport["kind"])
 
 
 def _text(options: dict[str, Any]) -> str:

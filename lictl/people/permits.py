@@ -29,6 +29,7 @@ PERMITS: Final[dict[str, frozenset[Role]]] = {
     "agency.list": _ANYBODY,
     "agency.show": _ANYBODY,
     "agency.add": _ADMIN,
+    "agency.keys": _ADMIN,
     "agency.remove": _ADMIN,
     "warrant.list": _READERS,
     "warrant.show": _READERS,

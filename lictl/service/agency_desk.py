@@ -6,11 +6,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from lictl import faults
-from lictl.delivery.filing import Filing
 from lictl.errors import UsageError
 from lictl.handover.base import StreamInfo
 from lictl.handover.registry import encoder, formats
 from lictl.keys.agency import AgencyKeys
+from lictl.service.transports import check_transport, read_transport
 from lictl.warrants.model import Agency
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ class AgencyDesk:
         """For the control server."""
         return {
             "agency.list": self.list_all, "agency.show": self.show, "agency.add": self.add,
-            "agency.remove": self.remove,
+            "agency.remove": self.remove, "agency.keys": self.keys,
         }  # fmt: skip
 
     def list_all(self, actor: Actor) -> list[dict[str, Any]]:
@@ -56,11 +56,17 @@ class AgencyDesk:
         format: str,
         options: dict[str, Any],
         profile: str | None = None,
+        transport: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
-        """Adds an agency; orders can name it from then on. `profile`: its own jurisdiction, None: the site's."""
-        if not (isinstance(port, int) and isinstance(options, dict)):
-            raise UsageError("`port` is a number, `options` a map.")
-        agency = Agency(_text(name), _text(host), port, _text(format), options)
+        """Adds an agency; orders can name it from then on.
+
+        Args:
+            profile: its own jurisdiction; None: the site's.
+            transport: fields of `lictl.delivery.config.Transport`; None: as it stands there.
+        """
+        if not (isinstance(port, int) and isinstance(options, dict) and isinstance(transport, dict | None)):
+            raise UsageError("`port` is a number, `options` and `transport` are maps.")
+        agency = Agency(_text(name), _text(host), port, _text(format), options, read_transport(transport or {}))
         check_agency(agency)
         self._scrutiny.check_agency(agency, profile)
         added = {**agency.to_plain(), "profile": profile}
@@ -70,6 +76,19 @@ class AgencyDesk:
             self._scrutiny.set_agency_profile(name, profile)
             faults.point("agency.add.stored")
         return added
+
+    def keys(self, actor: Actor, name: str, payload: bool = False) -> dict[str, str]:
+        """The public halves of the keys that this site has for an agency, as PEM.
+
+        Args:
+            payload: also the key of sealed payloads, in hexadecimal; that it left is in the audit chain.
+        """
+        keys = self._store.agency_keys(_text(name))
+        found = {"agency": name, "eddsa": keys.eddsa_pem.decode(), "ecdsa": keys.ecdsa_pem.decode()}
+        if payload:
+            with self._record.act("agency.payload-key", actor=actor.to_json(), subject=name):
+                found["payload"] = keys.payload_key.hex()
+        return found
 
     def remove(self, actor: Actor, name: str) -> dict[str, Any]:
         """Removes an agency that no order needs any more."""
@@ -87,8 +106,6 @@ def check_agency(agency: Agency) -> None:
     Raises:
         UsageError: what is wrong.
     """
-    if agency.transport.kind == "files":
-        Filing.of(agency.transport.files)
     modes: tuple[Literal["content", "headers"], ...] = ("content", "headers")
     for mode in modes:
         if agency.format in formats(mode) or mode == "content":
@@ -98,6 +115,7 @@ def check_agency(agency: Agency) -> None:
                 "00000000-0000-4000-8000-000000000000", AgencyKeys(bytes(32)),
             )  # fmt: skip
             encoder(agency.format, info)
+    check_transport(agency.transport, agency.format)
 
 
 def _text(value: object) -> str:

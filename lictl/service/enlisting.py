@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lictl import log
@@ -71,6 +72,8 @@ class Enlisting:
         try:
             for delivery in warrant.deliveries:
                 agency = rooms.store.agency(delivery.agency)
+                if agency.transport.certificate:  # with the private key, which only the delivery process needs
+                    agency = replace(agency, transport=rooms.store.transport(agency.name))
                 order.streams.append(open_stream(rooms, warrant, agency, delivery.format or agency.format,
                                                  self._incarnation))  # fmt: skip
             for stream in order.streams:

@@ -34,6 +34,8 @@ RARE_S = 30.0
 AT_ONCE = 128
 BEHIND_S = 60.0
 WORKER_RESTARTS = 5
+EXPIRY_S = 30 * 86_400
+"""A certificate that ends sooner is an alarm."""
 LEAST_FREE_BYTES = 256 << 20
 # An alarm of losses stands for so long after the last one: the counts stay in the account.
 QUOTA_HOLD_S = 5.0
@@ -233,10 +235,22 @@ class Housekeeping:
                 now - since > BEHIND_S, "agency-down", worker.agency,
                 f"Agency {worker.agency} takes nothing; {waiting.get(worker.agency, 0)} blocks wait for it.",
             )  # fmt: skip
+            self._watch_certificate(
+                worker.agency, max((link.peer_until for link in worker.streams.values()), default=0)
+            )
             failing = worker.restarts >= WORKER_RESTARTS and not worker.pid
             self._rooms.alarms.when(
                 failing, "worker", worker.agency, f"The delivery to {worker.agency} does not stay up."
             )
+
+    def _watch_certificate(self, agency: str, peer_until: int) -> None:
+        """Warns before the agency's certificate, as it was last presented, or our own for it ends."""
+        for whose, until in (("the agency's", peer_until), ("our", self._rooms.workers.certificate_until(agency))):
+            left = until - now_ns() / 1e9
+            self._rooms.alarms.when(
+                until > 0 and left < EXPIRY_S, "certificate", f"{agency} {whose}",
+                f"TLS with {agency}: {whose} certificate ends at {format_rfc3339(int(until) * 1_000_000_000)}.",
+            )  # fmt: skip
 
     def _watch_disk(self) -> None:
         free = shutil.disk_usage(self._rooms.home.spool).free

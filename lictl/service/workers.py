@@ -9,6 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from lictl.delivery.supervisor import AgencyWorker
+from lictl.service.transports import valid_until
 
 if TYPE_CHECKING:
     from lictl.delivery.config import StreamConfig
@@ -40,6 +41,7 @@ class Workers:
         self._lock = threading.Lock()
         self._workers: dict[str, AgencyWorker] = {}
         self._streams: dict[str, set[str]] = {}
+        self._certificates: dict[str, float] = {}
 
     def add(self, agency: Agency, stream: StreamConfig) -> None:
         """Delivers one more stream; its spool exists. Starts the agency's process where there is none."""
@@ -49,6 +51,8 @@ class Workers:
                 folder = self._home.spool / agency.name
                 worker = AgencyWorker(agency, folder, [stream], uid=self._uid, transport=agency.transport)
                 worker.start()
+                chain = agency.transport.certificate
+                self._certificates[agency.name] = valid_until(chain) if chain else 0.0
                 self._workers[agency.name] = worker
             else:
                 worker.add_stream(stream)
@@ -66,6 +70,10 @@ class Workers:
                 return
             del self._workers[agency]
         worker.stop()
+
+    def certificate_until(self, agency: str) -> float:
+        """When the certificate that is shown to an agency ends, seconds since 1970; 0: none is."""
+        return self._certificates.get(agency, 0.0)
 
     def wake_all(self) -> None:
         """There are new blocks: costs one small write an agency."""

@@ -188,7 +188,7 @@ def test_agency_test_greets_a_receiver(home: Path, tmp_path: Path) -> None:
         found = answer("agency", "test", "a")
         assert found["version"] == 1
         assert found["address"] == host
-        assert "answered" in lictl("agency", "test", "a").stdout
+        assert "speaks version 1" in lictl("agency", "test", "a").stdout
         assert receiver.verdict().streams == ()
     assert list((tmp_path / "evidence").glob("*test*")) == []
 

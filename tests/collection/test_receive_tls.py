@@ -4,18 +4,12 @@
 from __future__ import annotations
 
 import contextlib
-import datetime as dt
-import ipaddress
 import socket
 import ssl
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from cryptography.x509.oid import NameOID
+from authority_kit import Authority
 from delivery_kit import wait_for
 from pdu_kit import ETSI, ipcc, names
 
@@ -28,34 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LOCAL = ("127.0.0.1", 0)
-NOW = dt.datetime.now(dt.UTC)
-
-
-class Authority:
-    """Makes certificates in a folder."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self.folder = folder
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.file = folder / f"{name}.ca.pem"
-        self.file.write_bytes(self._make(self.name, self.key, ca=True).public_bytes(Encoding.PEM))
-
-    def issue(self, name: str) -> tuple[Path, Path]:
-        """Certificate and key for 127.0.0.1."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        certificate, secret = self.folder / f"{name}.pem", self.folder / f"{name}.key"
-        certificate.write_bytes(self._make(subject, key, ca=False).public_bytes(Encoding.PEM))
-        secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        return certificate, secret
-
-    def _make(self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, *, ca: bool) -> x509.Certificate:
-        alternative = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-        builder = x509.CertificateBuilder(self.name, subject, key.public_key(), x509.random_serial_number())
-        builder = builder.not_valid_before(NOW - dt.timedelta(days=1)).not_valid_after(NOW + dt.timedelta(days=1))
-        builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
-        return builder.add_extension(alternative, critical=False).sign(self.key, hashes.SHA256())
 
 
 def sender(receiver: Receiver, ca: Path, chain: tuple[Path, Path] | None) -> ssl.SSLSocket:

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Options of `lictl agency add` that say how an agency is reached."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from lictl.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_LONGEST = 1 << 20
+
+
+def pairs(texts: list[str], option: str) -> dict[str, str]:
+    """KEY=VALUE texts as a dict.
+
+    Raises:
+        UsageError: one is not of that form.
+    """
+    found: dict[str, str] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not (key and equals):
+            raise UsageError(f"--{option} {text} is not KEY=VALUE.", f"Write for example --{option} encoding=hex.")
+        found[key] = value
+    return found
+
+
+def pem(path: Path | None) -> str:
+    """A file's text; "" where none was named.
+
+    Raises:
+        UsageError: it cannot be read, or is no text.
+    """
+    if path is None:
+        return ""
+    try:
+        if path.stat().st_size > _LONGEST:
+            raise UsageError(f"{path} is too long for a certificate or key.", "Name a PEM file.")
+        return path.read_text("ascii")
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}.", "Name a PEM file.") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path} is no PEM file.", "Convert it: `openssl x509 -inform der`.") from None
+
+
+def write_secret(path: Path, text: str) -> None:
+    """Writes a secret into a new file that only its owner reads.
+
+    Raises:
+        UsageError: there is a file of that name, or it cannot be made.
+    """
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be made: {error.strerror}.", "Name a new file.") from None
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text + "\n")
+
+
+def place(text: str | None) -> dict[str, Any]:
+    """HOST:PORT of the receiver of events.
+
+    Raises:
+        UsageError: it is not of that form.
+    """
+    if text is None:
+        return {}
+    host, colon, port = text.rpartition(":")
+    if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
+        raise UsageError(f"--events {text} is not HOST:PORT.", "Write 192.0.2.10:41817 or [2001:db8::1]:41817.")
+    return {"events_host": host.removeprefix("[").removesuffix("]"), "events_port": int(port)}

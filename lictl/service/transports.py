@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which ways lead to an agency: what goes with what, judged before an agency is added."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Final
+
+from cryptography import x509
+
+from lictl.delivery.config import Transport
+from lictl.delivery.filing import Filing
+from lictl.delivery.tls import VERSIONS, client_context
+from lictl.errors import UsageError
+from lictl.handover.dialects import DIALECTS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+KINDS: Final = {
+    "lictl": "lictl's own acknowledged protocol",
+    "tcp": "the format's own bytes on a connection",
+    "udp": "one PDU a datagram",
+    "files": "files that the agency fetches",
+}
+_DATAGRAMS: Final = frozenset({"atis-1000013", "tzsp", "ccc"})
+_DATAGRAMS_ALONE: Final = frozenset({"tzsp", "ccc"})
+_EVENTFUL: Final = frozenset({"etsi-102232", "atis-1000013", "etsi-103221-2"})
+_MOST_S: Final = 86_400.0
+
+
+def read_transport(plain: Mapping[str, Any]) -> Transport:
+    """A transport as it was asked for.
+
+    Raises:
+        UsageError: a setting is unknown or of the wrong kind.
+    """
+    known = {each.name: each.default for each in fields(Transport) if each.name != "files"}
+    for name, value in plain.items():
+        if name != "files" and name not in known:
+            raise UsageError(f"a transport has no setting {name!r}.", f"Settings: {', '.join([*known, 'files'])}.")
+        wanted = dict if name == "files" else type(known[name])
+        if not isinstance(value, (float, int) if wanted is float else wanted) or (
+            isinstance(value, bool) and wanted is not bool
+        ):
+            raise UsageError(f"the transport's setting {name} cannot be {value!r}.", "See `lictl agency add --help`.")
+    return Transport(**plain)
+
+
+def check_transport(transport: Transport, format_: str) -> None:
+    """Refuses a way that cannot work.
+
+    Raises:
+        UsageError: what does not go together, and what to write instead.
+    """
+    _check_kind(transport.kind, format_)
+    _check_events(transport, format_)
+    _check_times(transport, format_)
+    _check_tls(transport)
+    if transport.kind == "files":
+        Filing.of(transport.files)
+    elif transport.files:
+        raise UsageError("settings of files go with the transport files.", "Add --transport files.")
+    if transport.bytes_per_s < 0:
+        raise UsageError("a ceiling is a number of octets a second.", "Give 0 for none.")
+
+
+def _check_kind(kind: str, format_: str) -> None:
+    if kind not in KINDS:
+        raise UsageError(f"there is no transport {kind!r}.", f"Transports: {', '.join(KINDS)}.")
+    if kind == "udp" and format_ not in _DATAGRAMS:
+        raise UsageError(
+            f"the format {format_} does not go over UDP: a datagram would not hold one whole record of it.",
+            f"Formats for UDP: {', '.join(sorted(_DATAGRAMS))}; or choose --transport tcp or lictl.",
+        )
+    if kind in ("tcp", "files") and format_ in _DATAGRAMS_ALONE:
+        raise UsageError(
+            f"the format {format_} is made of datagrams and does not go over {kind}.", "Choose --transport udp."
+        )
+
+
+def _check_events(transport: Transport, format_: str) -> None:
+    if bool(transport.events_host) != bool(transport.events_port) or not 0 <= transport.events_port <= 65535:
+        raise UsageError("events need a host and a port.", "Write --events HOST:PORT.")
+    if transport.events_port and (transport.kind not in ("tcp", "udp") or format_ not in _EVENTFUL):
+        raise UsageError(
+            f"events of their own do not go with {format_} over {transport.kind}.",
+            f"They do with {', '.join(sorted(_EVENTFUL))} over tcp or udp; leave --events out.",
+        )
+
+
+def _check_times(transport: Transport, format_: str) -> None:
+    for name in ("keepalive_s", "response_s"):
+        value = getattr(transport, name)
+        if not 0 <= value <= _MOST_S:
+            raise UsageError(f"{name} is a number of seconds up to {_MOST_S:.0f}.", "Give 0 for the format's own.")
+        if value and (transport.kind != "tcp" or format_ not in DIALECTS):
+            raise UsageError(
+                f"{format_} over {transport.kind} has no keep-alives.",
+                f"They go with {', '.join(sorted(DIALECTS))} over tcp; leave --keepalive and --response out.",
+            )
+
+
+def _check_tls(transport: Transport) -> None:
+    if not transport.tls:
+        if transport.ca or transport.certificate or transport.key:
+            raise UsageError("certificates go with TLS.", "Add --tls.")
+        return
+    if transport.kind not in ("lictl", "tcp"):
+        raise UsageError(f"TLS does not go over {transport.kind}.", "Choose --transport tcp or lictl.")
+    if transport.tls_min not in VERSIONS:
+        raise UsageError(f"there is no TLS {transport.tls_min} here.", f"Versions: {', '.join(sorted(VERSIONS))}.")
+    if not transport.ca:
+        raise UsageError(
+            "TLS needs the authority that signed the agency's certificate: no other one counts.",
+            "Ask the agency for it, and give it with --tls-ca FILE.",
+        )
+    if bool(transport.certificate) != bool(transport.key):
+        raise UsageError("a certificate and its key go together.", "Give both --tls-certificate and --tls-key.")
+    client_context(transport)
+    if transport.certificate and valid_until(transport.certificate) < time.time():
+        raise UsageError("our own certificate has expired.", "Get a new one before the agency is added.")
+
+
+def valid_until(pem: str) -> float:
+    """When the first certificate of a chain ends, seconds since 1970.
+
+    Raises:
+        UsageError: it is no certificate.
+    """
+    try:
+        return x509.load_pem_x509_certificate(pem.encode()).not_valid_after_utc.timestamp()
+    except ValueError:
+        raise UsageError("this is no certificate in PEM form.", "Give the file that the authority sent.") from None
