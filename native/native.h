@@ -406,6 +406,15 @@ int ln_datagrams_send(int fd, const uint8_t *data, size_t len, int framing, size
 /* Gives up every capability, sets no_new_privs, uid and gid, and undumpable. */
 int ln_drop_privileges(uint32_t uid, uint32_t gid, char *err, size_t err_len);
 
+/* ---- confine.c ---- */
+/* Version of the kernel's Landlock; 0: it has none. */
+int ln_landlock_abi(void);
+/* Confines this thread and those that it starts: files only below the first `writable` of the n folders (open
+ * descriptors; no execution there) and, to be read, below the others; no listening on TCP; and the whole process: no
+ * system call that delivering never makes. Needs no right. Returns the version of Landlock, 0 where the kernel has
+ * none and only the system calls are restricted, or a negative errno. */
+int ln_confine(const int *folders, uint32_t writable, uint32_t n, char *err, size_t err_len);
+
 /* CDEF-END */
 
 #endif

@@ -29,6 +29,7 @@ _FRAMINGS = {"ber": lib.LN_FRAMING_BER, "length": lib.LN_FRAMING_LENGTH}
 _TURN_BYTES = 1 << 20
 _LOOK_S = 0.5
 _READ = 2048
+_READ_WRITE = selectors.EVENT_READ | selectors.EVENT_WRITE
 
 
 class Port:
@@ -72,6 +73,7 @@ class Port:
             raise IntegrityError("A block does not fall apart into datagrams.", "Please report this.")
         if code < 0:
             raise OSError(-code, os.strerror(-code))
+        self._route.selector.modify(self.sock, selectors.EVENT_READ if out.consumed else _READ_WRITE, self)
         return int(out.consumed), int(out.too_long)
 
     def drain(self) -> None:
@@ -136,9 +138,10 @@ class DatagramLink(Link):
         self._guarded(lambda: self._ready(mask))
 
     def _ready(self, mask: int) -> None:
-        del mask
         for port in self._ports:
             port.drain()
+        if mask & selectors.EVENT_WRITE:
+            self._pump()
 
     # ---- sending
 

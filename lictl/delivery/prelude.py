@@ -10,6 +10,8 @@ import os
 import struct
 from typing import TYPE_CHECKING, Final
 
+import msgpack
+
 from lictl.delivery.blocks import BlockKind
 from lictl.handover.readers import PDU_FORMATS
 from lictl.keys.sealer import seal, unseal
@@ -32,14 +34,20 @@ class Prelude:
     Args:
         stream: whose.
         folder: its spool's; the prelude is kept there, sealed as the spool is.
+        block: the last one that counts as delivered.
     """
 
-    def __init__(self, stream: StreamConfig, folder: Folder) -> None:
+    def __init__(self, stream: StreamConfig, folder: Folder, block: int) -> None:
         self._format = stream.format
         self._key = stream.key
         self._folder = folder
         self.needed = stream.framing == "stream" and stream.format not in PDU_FORMATS
-        self.data = self._load() if self.needed else b""
+        self._versions: list[tuple[int, bytes]] = self._load(block) if self.needed else []
+
+    @property
+    def data(self) -> bytes:
+        """Its octets."""
+        return self._versions[-1][1] if self._versions else b""
 
     def of(self, kind: int, payload: memoryview) -> tuple[bool, bytes]:
         """What a block adds: whether everything begins anew with it, and what belongs to the prelude."""
@@ -49,21 +57,24 @@ class Prelude:
             return True, bytes(payload)
         return False, declarations(self._format, payload)
 
-    def add(self, anew: bool, data: bytes) -> None:
-        """A block with this counts as delivered."""
+    def add(self, block: int, anew: bool, data: bytes) -> None:
+        """A block with this counts as delivered; the cursor is written after it."""
         if anew or data:
-            self.data = data if anew else self.data + data
+            self._versions = [*self._versions[-1:], (block, data if anew else self.data + data)]
             self._save()
 
-    def _load(self) -> bytes:
+    def _load(self, block: int) -> list[tuple[int, bytes]]:
+        """What is kept, without a version that is ahead of the cursor: the process died between the two."""
         try:
             stored = self._folder.read(_FILE)
         except FileNotFoundError:
-            return b""
-        return unseal(self._key, stored, _CONTEXT) if self._key else stored
+            return []
+        plain = unseal(self._key, stored, _CONTEXT) if self._key else stored
+        return [(at, data) for at, data in msgpack.unpackb(plain) if at <= block]
 
     def _save(self) -> None:
-        stored = seal(self._key, self.data, _CONTEXT) if self._key else self.data
+        plain: bytes = msgpack.packb(self._versions)
+        stored = seal(self._key, plain, _CONTEXT) if self._key else plain
         fd = self._folder.open(_FILE + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         try:
             with os.fdopen(fd, "wb", closefd=False) as file:

@@ -45,7 +45,7 @@ class RawLink(Link):
 
     def __init__(self, stream: StreamConfig, route: Route) -> None:
         super().__init__(stream, route)
-        self._prelude = Prelude(stream, self._reader.folder)
+        self._prelude = Prelude(stream, self._reader.folder, self._cursor.block)
         self._lanes: list[Lane] = []
         self._pending: deque[_Pending] = deque()
         self._fresh = True
@@ -156,7 +156,7 @@ class RawLink(Link):
             if head.octets > settled[id(head.lane)] or head.lane.owes(head.asked):
                 break
             last = self._pending.popleft()
-            self._prelude.add(last.anew, last.declares)
+            self._prelude.add(last.sent.block, last.anew, last.declares)
         if last is not None:
             self._confirm(last.sent)
             if self._end_block and last.sent.block >= self._end_block and self._reader.at_end:

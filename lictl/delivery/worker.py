@@ -17,14 +17,16 @@ import socket
 import sys
 import time
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgpack
 
 from lictl.delivery.config import LinkState, StreamConfig, Transport, WorkerConfig
+from lictl.delivery.filing import Filing
 from lictl.delivery.links import make_link
 from lictl.delivery.lock import successor_waits, take_over
-from lictl.delivery.privilege import drop_privileges, hide_memory
+from lictl.delivery.privilege import Folders, drop_privileges, hide_memory
 from lictl.delivery.route import Route, make_route
 from lictl.errors import LictlError
 from lictl.portable import raise_file_limit
@@ -168,13 +170,16 @@ def _first_message(messages: msgpack.Unpacker) -> dict[str, Any] | None:
 
 
 def _enter(config: WorkerConfig) -> None:
-    """Goes to the agency's folder and gives up every right; from then on only relative paths are open."""
+    """Goes to the agency's folder and gives up every right; from then on nothing else of the machine's data is open."""
     os.umask(0o077)
     os.chdir(config.folder)
+    transport = config.transport
+    folders = Folders([Path(), *([Path(Filing.of(transport.files).folder)] if transport.kind == "files" else [])])
     if config.uid is not None:
         gid = config.uid if config.gid is None else config.gid
         os.chown(".", config.uid, gid)
         drop_privileges(config.uid, gid)
+    folders.confine()
 
 
 def main() -> int:

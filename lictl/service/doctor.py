@@ -83,8 +83,15 @@ def _kernel() -> Iterator[Check]:
             "Boot a kernel without PREEMPT_RT.",
         )  # fmt: skip
     yield _present("kernel types (BTF)", Path("/sys/kernel/btf/vmlinux"), "Boot a kernel with CONFIG_DEBUG_INFO_BTF=y.")
+    from lictl.delivery.privilege import landlock_version
     from lictl.probe import features
 
+    landlock = landlock_version()
+    yield Check(
+        "kernel feature Landlock", "ok" if landlock else "warn",
+        f"version {landlock}" if landlock else "not there: delivery processes are confined by their user alone",
+        "Boot with lsm=landlock,... (CONFIG_SECURITY_LANDLOCK=y).",
+    )  # fmt: skip
     for feature in features.probe():
         yield Check(f"kernel feature {feature.name}", "ok" if feature.ok else "bad", feature.found, feature.fix)
 
