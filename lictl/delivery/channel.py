@@ -120,9 +120,20 @@ class Channel:
             self.queued += len(data)
 
     def flush(self) -> bool:
-        """Hands over what the kernel takes and the ceiling allows; true when nothing is left."""
+        """Hands over what the kernel takes and the ceiling allows; true when nothing is left.
+
+        Raises:
+            OSError, TlsError: the connection is gone.
+        """
         self.throttled = False
-        done = self._flush_tls(self._tls) if self._tls is not None else self._flush_plain()
+        if self._tls is None:
+            done = self._flush_plain()
+        else:
+            try:
+                done = self._flush_tls(self._tls)
+            except OSError:
+                self._hear_alert(self._tls)
+                raise
         waits = not done and not self.throttled
         self.want(selectors.EVENT_READ | selectors.EVENT_WRITE if waits else selectors.EVENT_READ)
         return done
@@ -227,6 +238,22 @@ class Channel:
     def holds_more(self) -> bool:
         """TLS has octets that were not read, of which the socket does not tell."""
         return self._tls is not None and (self._tls.pending() > 0 or self._incoming.pending > 0)
+
+    def _hear_alert(self, tls: ssl.SSLObject) -> None:
+        """Of a connection that broke while sending: raises what the agency said before, which tells more than a reset.
+
+        In TLS 1.3 an agency refuses our certificate behind the handshake, when content is on its way already.
+        """
+        with contextlib.suppress(OSError):
+            while data := self.sock.recv(_READ):
+                self._incoming.write(data)
+        try:
+            while tls.read(_READ):
+                pass
+        except (ssl.SSLWantReadError, ssl.SSLZeroReturnError):
+            return
+        except ssl.SSLError as error:
+            raise explain(error, self._host) from None
 
     def _take_in(self) -> bool:
         """Gives TLS what the socket has; false when the other end has closed."""

@@ -62,7 +62,8 @@ def test_mutual_certificates(tmp_path: Path, ours: TestAuthority, kind: str, for
 def refused(folder: Path, kind: str, form: str, tls: ssl.SSLContext, transport: dict[str, Any], why: str) -> None:
     """The worker's state says why, again and again, and the agency has nothing."""
     with Feed(folder, form) as feed, Receiver(LOCAL, folder / "r", tls=tls).start() as receiver:
-        feed.packets(100, 1500)
+        for _ in range(8):  # so much that a refusal comes while it is on its way
+            feed.packets(300, 1500)
         feed.deliver(receiver.address[1], kind, **transport)
         wait_for(lambda: why in feed.link.error and feed.link.attempts > 1, what=feed.link.error)
         assert taken(receiver) == 0
