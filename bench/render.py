@@ -181,8 +181,8 @@ METHOD = {
     "What limits: into memory the generator's CPU, which also runs the program; the reader keeps up with all that it "
     "brings. Of a 64-byte hit over a miss, the clock (`bpf_ktime_get_ns`), reserve with submit, and the hash lookup "
     "with its way to the order take most, each some 20 to 50 ns with the mitigation that makes every return "
-    "of a kernel function dear. A ring of 8 or 16 MiB, which fits the cache, was no faster than one of 64 MiB, and lost "
-    "packets. From the spool on, the CPU that daemon, spool and worker share.",
+    "of a kernel function dear. A ring of 8 or 16 MiB, which fits the cache, was no faster than one of 64 MiB, and "
+    "lost packets. From the spool on, the CPU that daemon, spool and worker share.",
     "Native drain and data path": "A ring of 256 MiB is filled, then emptied; best of seven rounds. The first case "
     "reads and forgets, the second does all that the daemon does, pcapng into a spool in memory.",
     "Encoding the handover formats": "4,096 records in memory, encoded again and again on one core, packets copied "
