@@ -140,6 +140,14 @@ def test_it_does_not_listen(inside: Callable[[str], subprocess.CompletedProcess[
     assert done.stdout == "13\n", done.stderr
 
 
+def test_it_ends_no_other_process(inside: Callable[[str], subprocess.CompletedProcess[str]]) -> None:
+    """Not even one of its own user, such as another agency's worker (Landlock 6, Linux 6.12)."""
+    if landlock_version() < 6:
+        pytest.skip("this kernel's Landlock does not know signals")
+    done = inside("try: os.kill(os.getppid(), 0)\nexcept OSError as error: print(errno.errorcode[error.errno])")
+    assert done.stdout == "EPERM\n", done.stderr
+
+
 def test_a_real_worker_is_confined(tmp_path: Path) -> None:
     """The process that the daemon starts runs under the filter, whoever its user is."""
     (tmp_path / "lea").mkdir()

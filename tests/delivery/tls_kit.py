@@ -95,7 +95,6 @@ class TlsAgency:
         self.port = self._listener.getsockname()[1]
         self.heard: list[bytearray] = []
         self.versions: list[str | None] = []
-        self.cut_after: int | None = None
         self.condition = threading.Condition()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
@@ -117,10 +116,6 @@ class TlsAgency:
             with self.condition:
                 self.heard[-1] += data
                 self.condition.notify_all()
-            if self.cut_after is not None and len(self.heard[-1]) > self.cut_after:
-                self.cut_after = None
-                secure.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-                return
 
     @property
     def data(self) -> bytes:
