@@ -21,6 +21,7 @@ FIXES = {
     "mediation": "Records could not be written out: see the log and report a defect.",
     "agency-down": "Check the agency's address with `lictl agency test NAME`; nothing is lost that the quota can hold.",
     "certificate": "Get a new one in time: when it has ended, nothing is delivered in TLS and all of it waits.",
+    "too-long": "Tell the agency; reach it over TCP or with another format.",
     "worker": "The delivery process ends again and again: see the log.",
     "clock": "Start a time service (chrony, systemd-timesyncd): records carry this clock's time.",
     "clock-step": "Find out what stepped it; tell the agency that times before and behind the step differ by it.",

@@ -238,6 +238,11 @@ class Housekeeping:
             self._watch_certificate(
                 worker.agency, max((link.peer_until for link in worker.streams.values()), default=0)
             )
+            cut = sum(link.too_long for link in worker.streams.values())
+            self._rooms.alarms.when(
+                cut > 0, "too-long", worker.agency,
+                f"{cut} packets for {worker.agency} are longer than a datagram can be and were not sent.",
+            )  # fmt: skip
             failing = worker.restarts >= WORKER_RESTARTS and not worker.pid
             self._rooms.alarms.when(
                 failing, "worker", worker.agency, f"The delivery to {worker.agency} does not stay up."

@@ -74,6 +74,11 @@ def _check_kind(kind: str, format_: str) -> None:
             f"the format {format_} does not go over UDP: a datagram would not hold one whole record of it.",
             f"Formats for UDP: {', '.join(sorted(_DATAGRAMS))}; or choose --transport tcp or lictl.",
         )
+    if kind == "tcp" and format_ == "msgpack":
+        raise UsageError(
+            "msgpack on a bare connection could not be read on after a reconnection: its interfaces are told once.",
+            "Choose --transport lictl or files.",
+        )
     if kind in ("tcp", "files") and format_ in _DATAGRAMS_ALONE:
         raise UsageError(
             f"the format {format_} is made of datagrams and does not go over {kind}.", "Choose --transport udp."

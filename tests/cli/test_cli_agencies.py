@@ -38,6 +38,7 @@ def add(name: str, format_: str, *arguments: str, port: int = 9) -> tuple[str, .
     [
         ("tzsp", ("--transport", "tcp"), "made of datagrams", "--transport udp"),
         ("pcapng", ("--transport", "udp"), "does not go over UDP", "--transport tcp or lictl"),
+        ("msgpack", ("--transport", "tcp"), "after a reconnection", "lictl or files"),
         ("etsi-102232", ("--transport", "udp"), "does not go over UDP", "--transport tcp or lictl"),
         ("tzsp", ("--transport", "udp", "--tls"), "TLS does not go over udp", "tcp or lictl"),
         ("pcapng", ("--tls",), "needs the authority", "--tls-ca"),
