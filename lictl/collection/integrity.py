@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 from typing import TYPE_CHECKING, Any, Literal
 
+from lictl.collection.numbers import RECENT
 from lictl.errors import UsageError
 from lictl.handover.decoded import DecodeError
 
@@ -56,15 +57,22 @@ class Verifier:
 
     @staticmethod
     def _pieces(evidence: Evidence, kind: str, stream: str, check: Check) -> list[bytes] | None:
-        """The PDUs that a check covers; None where one is not here, or too long ago to find."""
+        """The PDUs that a check covers; None where one is not here, or too long ago to find, or they are too many.
+
+        A sender decides what a check names: one PDU named a thousand times, or a few far apart, may not cost more
+        memory or reading than an honest check does.
+        """
         numbering = evidence.books.numbering((kind, stream))
         recent = evidence.recent((kind, stream))
-        places = [recent.place(numbering.place(number)) for number in check.numbers]
+        places = [recent.place(numbering.place(number)) for number in check.numbers[: RECENT + 1]]
         found = [place for place in places if place is not None]
-        if not found or len(found) < len(places):
+        if not found or len(found) < len(places) or len(set(found)) < len(found):
+            return None
+        octets = sum(place.length for place in found)
+        if octets > _MOST_READ:
             return None
         begin, end = min(p.offset for p in found), max(p.offset + p.length for p in found)
-        if end - begin > _MOST_READ:
+        if end - begin > 2 * octets:
             return [evidence.read(place.offset, place.length) for place in found]
         data = evidence.read(begin, end - begin)
         return [data[place.offset - begin : place.offset - begin + place.length] for place in found]
@@ -81,6 +89,7 @@ class Verifier:
 
 
 _MOST_READ = 1 << 24
+"""Octets under one check; an operator's own covers a chunk of at most 1 MiB."""
 
 
 def _digest(check: Check, pieces: list[bytes]) -> Outcome:
