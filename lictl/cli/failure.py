@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 
 from lictl.cli.state import current
 from lictl.errors import LictlError
+from lictl.printable import printable
 from lictl.times import format_rfc3339, now_ns
 from lictl.version import __version__
 
@@ -61,9 +62,14 @@ def report(what: str, fix: str, code: int) -> None:
         sys.stderr.write(json.dumps({"error": {"what": what, "fix": fix, "code": code}}, ensure_ascii=False) + "\n")
         return
     stderr = Console(stderr=True, soft_wrap=True, highlight=False)
-    stderr.print(f"error: {what}", style="bold red" if stderr.is_terminal else None, markup=False)
+    # What was wrong with a file or an answer may quote it.
+    stderr.print(f"error: {_lines(what)}", style="bold red" if stderr.is_terminal else None, markup=False)
     if fix:
-        stderr.print(f"  fix: {fix}", markup=False)
+        stderr.print(f"  fix: {_lines(fix)}", markup=False)
+
+
+def _lines(text: str) -> str:
+    return "\n".join(map(printable, text.split("\n")))
 
 
 def defect(error: Exception) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from lictl.collection.packets import link_type
 from lictl.collection.show import ends, plain, plain_tree, when
+from lictl.printable import printable
 from lictl.times import now_ns
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _SECTION, _INTERFACE, _PACKET = 0x0A0D0D0A, 1, 6
 _INBOUND, _OUTBOUND = 1, 2
+_FORMULAS = ("=", "+", "-", "@")
 COLUMNS = (
     "time", "sequence", "stream", "direction", "ip_version", "protocol", "source", "source_port", "destination",
     "destination_port", "ip_length", "tcp_flags", "icmp_type", "icmp_code", "fragment", "message",
@@ -73,13 +75,21 @@ def json_line(pdu: Pdu) -> bytes:
     value = {"received": when(now_ns()), **plain(pdu)}
     if pdu.record is None:
         value["fields"] = plain_tree(pdu.tree)
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+    return json.dumps(value).encode() + b"\n"
 
 
 def _row(values: Any) -> bytes:
     out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerow(["" if value is None else value for value in values])
+    csv.writer(out, lineterminator="\n").writerow([_cell(value) for value in values])
     return out.getvalue().encode("utf-8", "backslashreplace")
+
+
+def _cell(value: Any) -> Any:
+    """A spreadsheet takes text that begins so for a formula, and some of the fields are what the sender chose."""
+    if isinstance(value, str):
+        value = printable(value)
+        return f"'{value}" if len(value) > 1 and value.startswith(_FORMULAS) else value
+    return "" if value is None else value
 
 
 def _wire(record: Record) -> int:

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lictl.handover.decoded import Interface, Loss, Opening, Record
+from lictl.printable import printable
 from lictl.times import format_rfc3339
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def item_line(item: Item) -> str:
     if isinstance(item, Opening):
         return f"opening  liid={_clean(item.liid)}  mode={_clean(item.mode)}"
     if isinstance(item, Interface):
-        return f"interface {item.number}  {_clean(item.name)}  {item.hook}"
+        return f"interface {item.number}  {_clean(item.name)}  {_clean(item.hook)}"
     if isinstance(item, Loss):
         numbers = f"from {item.first_sequence}" if item.lost else "unknown"
         return f"{when(item.from_ns)}  lost={item.lost} {numbers}: {_clean(item.reason)}  until {when(item.to_ns)}"
@@ -158,5 +159,5 @@ def _hexed(value: dict[str, Any]) -> dict[str, Any]:
 
 def _clean(text: str, limit: int = _SHOWN) -> str:
     """Nothing that a sender wrote may steer a terminal or flood it."""
-    shown = "".join(char if char.isprintable() else "?" for char in text[:limit])
+    shown = printable(text[:limit])
     return shown + "..." if len(text) > limit else shown

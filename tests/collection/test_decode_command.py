@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ from lictl.collection.detect import detect
 from lictl.collection.reading import formats, read
 from lictl.errors import IntegrityError, UsageError
 from lictl.handover.decoded import DecodeError
+from lictl.handover.msgpack_elements import INTERFACE, OPENING
 from lictl.handover.pdu import Pdu
 
 if TYPE_CHECKING:
@@ -71,6 +73,21 @@ def test_streams_that_are_not_made_of_pdus() -> None:
     code, out, _ = run("-", data=TEXT)
     assert (code, out) == (0, "opening  liid=L  mode=headers\n")
     assert json.loads(run("--json", "-", data=TEXT)[1])["liid"] == "L"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        TEXT.replace(b"VERSION=1", b"VERSION=\x1b]0;x\x07"),
+        msgpack.packb([OPENING, {"format": "lictl-msgpack", "version": 1, "mode": "headers", "liid": "L"}])
+        + msgpack.packb([INTERFACE, 0, "eth0", "\x1b[2J\x9b2J"]),
+    ],
+)
+def test_no_sender_steers_the_terminal(data: bytes) -> None:
+    """Names and messages that quote the stream hold no control characters, whatever stands in it."""
+    _, out, errors = run("-", data=data)
+    assert out or errors
+    assert all(char.isprintable() or char == "\n" for char in out + errors)
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import contextlib
 import json
 import socket
 import struct
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
@@ -226,6 +227,47 @@ def test_checks_that_cannot_be_judged(receiver: Receiver) -> None:
         line.send(data.replace(ipcc(1), b""))
         verdict = taken(receiver, 3)
     assert (verdict.digests, verdict.signatures) == ({"open": 1}, {"open": 1})
+
+
+def test_a_check_costs_no_more_than_what_it_covers(tmp_path: Path) -> None:
+    """One PDU named a thousand times, and more octets than any honest check covers, are read by nobody."""
+    store = EvidenceStore(tmp_path, 4)
+    large = [ipcc(number, packet=PACKET + bytes(200_000)) for number in range(90)]
+    one = b"".join([tlv(2, b"\0")] * 1000)
+    all_ = b"".join(tlv(2, bytes([number])) for number in range(90))
+    for raw in large:
+        store.take(ETSI, raw, 1)
+    (evidence,) = store.files.values()
+    tracemalloc.start()
+    for turn, numbers in enumerate((one, all_)):
+        check = tlv(0xA0, numbers) + tlv(0x81, b"\1") + tlv(0x82, b"\2") + tlv(0x83, bytes(32)) + tlv(0x84, b"\2")
+        store.take(ETSI, names().pdu(turn, TIME, tlv(0xA2, tlv(0xA0, check))), 1)
+        assert evidence.books.digests == {"open": turn + 1}
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    store.close()
+    assert most < 64 << 20
+
+
+@pytest.mark.parametrize("start", ["=", "+", "-", "@"])
+def test_a_sender_s_text_is_no_formula_and_steers_no_terminal(tmp_path: Path, start: str) -> None:
+    """What a sender may choose freely stands as text in the CSV, and as plain ASCII in the JSON lines."""
+    one = encoder("atis-1000013", info("headers"))
+    one.opening()
+    records = numbered([header()])
+    batch = Batch.of(records, [b""])
+    (part,) = one.encode(batch, select(batch, one.kind))
+    liid = info("headers").liid.encode()
+    text = f"{start}cmd()\x1b\x9b".encode().ljust(len(liid), b"x")[: len(liid)]
+    store = EvidenceStore(tmp_path, 4)
+    store.take(stream_reader("atis-1000013"), bytes(part.payload).replace(liid, text), 1)
+    (evidence,) = store.files.values()
+    evidence.flush()
+    store.close()
+    csv_, json_ = ((tmp_path / f"{evidence.name}{end}").read_text() for end in (".csv", ".jsonl"))
+    assert f",'{start}cmd" in csv_
+    assert f",{start}cmd" not in csv_
+    assert all(char.isprintable() or char == "\n" for char in csv_ + json_)
 
 
 @pytest.mark.parametrize("mode", ["content", "headers"])
