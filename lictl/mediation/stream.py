@@ -248,8 +248,12 @@ class Stream:
         Raises:
             SpoolFull, OSError: there is no room; try again later.
         """
-        self._write_first()
-        self._mark(BlockKind.END, b"", self.stored_position())
+        try:
+            self._write_first()
+            self._mark(BlockKind.END, b"", self.stored_position())
+        except Exception as error:  # the encoder goes back to what the spool holds: no number is given in vain
+            self._failed(error)
+            raise
 
     def _stored_here(self) -> bytes:
         """The newest block's position with the encoder's present state: for blocks that move nothing else."""

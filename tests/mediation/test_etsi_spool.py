@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pytest
 from etsi_agency import Agency
 from etsi_schema import FORM, KEYS, pdus, read
 from handover_records import CLAIM, T0, TCP, header, info, packet
 
-from lictl.delivery.blocks import HEADER_BYTES
+from lictl.delivery.blocks import HEADER_BYTES, BlockKind
 from lictl.delivery.reader import SpoolReader, Stored
 from lictl.delivery.spool import Spool, SpoolFull
 from lictl.handover.base import Event
@@ -24,8 +25,6 @@ from lictl.probe.batch import Batch
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pytest
 
 FRAME = bytes(14) + b"E" + bytes(60)
 ARP = bytes(42)
@@ -126,6 +125,30 @@ def test_content_over_losses_faults_and_restarts(tmp_path: Path, monkeypatch: py
     told = [(loss.first_sequence, loss.lost, loss.reason) for loss in (pdu.loss for pdu in pdus(out)) if loss]
     assert told == [(2, 1, "not-ip"), (1207, 2, "quota")]
     assert sorted(number for kind, number in agency.pdus if kind == "iRI") == list(range(22))
+
+
+def test_an_end_that_finds_no_room_gives_no_number_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tried again and again, the end's messages are numbered as if it had been written at once."""
+    site = Site(tmp_path / "a", "headers")
+    site.stream.event(Event("begin", T0))
+    site.take(FRAME)
+    append = site.spool.append
+
+    def nearly_full(kind: BlockKind, *rest: Any, **about: Any) -> Any:
+        if kind is BlockKind.EVENT:  # an opening, which is empty here, still has room
+            raise SpoolFull("quota", "The spool is full.", "Wait.")
+        return append(kind, *rest, **about)
+
+    monkeypatch.setattr(site.spool, "append", nearly_full)
+    site.stream.event(Event("end", T0 + 1))
+    for _ in range(3):
+        with pytest.raises(SpoolFull):
+            site.stream.end()
+    monkeypatch.setattr(site.spool, "append", append)
+    site.stream.end()
+    found = pdus(site.delivered())
+    assert [pdu.sequence for pdu in found if pdu.kind == "iri"] == [0, 1, 2]
+    assert [pdu.sequence for pdu in found if pdu.kind == "other"] == [0, 1, 2]
 
 
 def test_summaries_through_the_spool(tmp_path: Path) -> None:
