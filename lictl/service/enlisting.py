@@ -79,7 +79,8 @@ class Enlisting:
             for stream in order.streams:
                 if stream.ended:
                     continue
-                if phase is not Phase.ENDING:
+                # An order that is suspended stays so: its agency hears of it again when it is resumed or over.
+                if phase in (Phase.WAITING, Phase.ARMED):
                     tell_at_once(order, stream, "continue" if stream.spool.last_block else "begin")
                 _ = stream.stream.writable  # the opening, and what a restart has to tell, before any packet
             if not self.was_armed_here(warrant):
