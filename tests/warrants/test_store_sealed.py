@@ -57,7 +57,10 @@ def found_in(files: Iterable[Path]) -> list[tuple[str, str]]:
     words |= {"mac": bytes.fromhex("02005e100077"), "network": parse(TARGETS[3]).network.network_address.packed[:7]}  # type: ignore[union-attr]
     hits = []
     for file in files:
-        data = file.read_bytes()
+        try:
+            data = file.read_bytes()
+        except FileNotFoundError:  # a running server removes files of its own meanwhile
+            continue
         hits += [(file.name, name) for name, word in words.items() if word in data]
     return hits
 
