@@ -7,7 +7,7 @@ import re
 import tomllib
 from pathlib import Path
 
-TEST_TOOLS = {"hypothesis", "mypy", "pytest", "pytest-benchmark", "pytest-timeout", "pytest-xdist"}
+TEST_TOOLS = {"asn1tools", "hypothesis", "mypy", "pytest", "pytest-benchmark", "pytest-timeout", "pytest-xdist"}
 
 
 def main() -> None:
