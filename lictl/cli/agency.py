@@ -139,9 +139,40 @@ def keys(
         sys.stdout.write(found["ecdsa" if ecdsa else "eddsa"])
 
 
+@app.command("renew", epilog="Example: lictl agency renew county-sheriff --tls-certificate new.pem --tls-key new.key")
+def renew(
+    name: Name,
+    tls_ca: Annotated[
+        Path | None, typer.Option(help="PEM of all authorities that count from now on: both, while the agency changes.")
+    ] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM chain that is shown to the agency.")] = None,
+    tls_key: Annotated[
+        Path | None, typer.Option(help="PEM of its private key, kept sealed; left out: the key that is there.")
+    ] = None,
+    home: state.HomeOption = None,
+    as_json: state.JsonOption = False,
+) -> None:
+    """Replaces what TLS with an agency rests on, also under open orders. What is left out stays as it is.
+
+    Connections are made anew with it at once; everything that waits follows, in order.
+    """
+    from lictl.service.administration import call
+
+    now = state.use(home, as_json)
+    given = {"ca": pem(tls_ca), "certificate": pem(tls_certificate), "key": pem(tls_key)}
+    found = call(now.home, "agency.renew", name=name, **given)
+    ours = (
+        f"our certificate until {found['certificate_until']}"
+        if found["certificate_until"]
+        else "no certificate of ours"
+    )
+    theirs = ", ".join(f"{each['subject']} until {each['until']}" for each in found["authorities"])
+    output.answer(now, found, f"Renewed agency {name}: {ours}; authorities: {theirs}. {found['effect']}")
+
+
 @app.command("remove", epilog="Example: lictl agency remove county-sheriff")
 def remove(name: Name, home: state.HomeOption = None, as_json: state.JsonOption = False) -> None:
-    """Removes an agency. Refused while an order that is not over names it."""
+    """Removes an agency. Refused while an order that is not over names it; certificates change with `renew`."""
     from lictl.service.administration import call
 
     now = state.use(home, as_json)

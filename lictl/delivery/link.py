@@ -77,6 +77,7 @@ class Link(ABC):
         self._error = ""
         self._damaged = 0
         self._too_long = 0
+        self._last_peer_until = 0
         self._next_try = 0.0
         self._since = 0.0
 
@@ -122,7 +123,7 @@ class Link(ABC):
             last_ack_ns=self._cursor.time_ns,
             damaged=self._damaged,
             too_long=self._too_long,
-            peer_until=self._peer_until,
+            peer_until=self._peer_until or self._last_peer_until,
         )
 
     def close(self) -> None:
@@ -191,6 +192,7 @@ class Link(ABC):
         self._cursor_file.write(self._cursor)
 
     def _fail(self, why: str) -> None:
+        self._last_peer_until = self._peer_until or self._last_peer_until  # one that has ended is shown to nobody again
         self._drop()
         self._end_block = 0
         options = self._options

@@ -82,6 +82,7 @@ class AgencyWorker:
         self._unsent = bytearray()
         self._states: dict[str, LinkState] = {}
         self._restarts = 0
+        self._renewed = False
         self._stopping = threading.Event()
         self._monitor: threading.Thread | None = None
 
@@ -112,6 +113,22 @@ class AgencyWorker:
                 process.wait()
         if self._monitor is not None and not drain:
             self._monitor.join(timeout_s)
+
+    def renew(self, transport: Transport, timeout_s: float = 5.0) -> None:
+        """Reaches the agency by another transport: the process ends, and the next one goes on behind what is confirmed.
+
+        A process that has given up its rights cannot take keys up again, so it is replaced and not told.
+        """
+        with self._lock:
+            self._config = replace(self._config, transport=transport)
+            self._renewed = True
+            process = self._process
+            self._send(msgpack.packb({"op": "stop"}))
+        if process is not None:
+            try:
+                process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                process.kill()
 
     def _spawn(self) -> None:
         environment = {
@@ -149,9 +166,11 @@ class AgencyWorker:
             with self._lock:
                 if self._stopping.is_set():
                     return
+                error = "" if self._renewed else "the delivery process died"
                 for name, state in self._states.items():
-                    self._states[name] = replace(state, phase="waiting", error="the delivery process died")
-                self._restarts += 1
+                    self._states[name] = replace(state, phase="waiting", error=error)
+                self._restarts += not self._renewed
+                self._renewed = False
                 self._spawn()
 
     def _hear(self, process: subprocess.Popen[bytes]) -> None:

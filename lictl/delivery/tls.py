@@ -22,7 +22,7 @@ _CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
 _FOREIGN: Final = frozenset({2, 18, 19, 20, 21, 24})
 _EXPIRED, _EARLY, _NAMES = 10, 9, frozenset({62, 64})
 _ALERTS: Final = {
-    "CERTIFICATE_REQUIRED": "The agency wants a certificate of ours: give it with --tls-certificate and --tls-key.",
+    "CERTIFICATE_REQUIRED": "The agency wants a certificate of ours: give it one with `lictl agency renew`.",
     "UNKNOWN_CA": "The agency does not know the authority of our certificate.",
     "BAD_CERTIFICATE": "The agency refuses our certificate.",
     "CERTIFICATE_EXPIRED": "The agency says that our certificate has expired.",
@@ -61,6 +61,10 @@ def client_context(transport: Transport) -> ssl.SSLContext:
             _load_chain(context, transport)
     except (ssl.SSLError, ValueError) as error:
         reason = getattr(error, "reason", None) or "no PEM"
+        if reason == "KEY_VALUES_MISMATCH":
+            raise UsageError(
+                "the key is not that of the certificate.", "Give the pair that belongs together."
+            ) from None
         raise UsageError(f"Certificates or key for TLS cannot be used: {reason}.", "Give them as PEM.") from None
     return context
 
@@ -73,9 +77,14 @@ def _load_chain(context: ssl.SSLContext, transport: Transport) -> None:
         data = memoryview(text.encode())
         while data:
             data = data[os.write(fd, data) :]
-        context.load_cert_chain(f"/proc/self/fd/{fd}")
+        context.load_cert_chain(f"/proc/self/fd/{fd}", password=_locked)
     finally:
         os.close(fd)
+
+
+def _locked() -> str:
+    """In place of OpenSSL's question at the terminal, which nobody would see who asks a daemon."""
+    raise UsageError("the key is locked with a password.", "Unlock it: `openssl pkey -in FILE -out NEW`.")
 
 
 def explain(error: ssl.SSLError, host: str) -> TlsError:
@@ -83,7 +92,9 @@ def explain(error: ssl.SSLError, host: str) -> TlsError:
     if isinstance(error, ssl.SSLCertVerificationError):
         code = error.verify_code
         if code in _FOREIGN:
-            return TlsError("The agency presented a certificate of another CA.", "Ask it which one it uses.")
+            return TlsError(
+                "The agency presented a certificate of another CA.", "Ask it which one it uses: `lictl agency renew`."
+            )
         if code == _EXPIRED:
             return TlsError("The agency's certificate has expired.", "Ask the agency for a new one.")
         if code == _EARLY:

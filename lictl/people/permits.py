@@ -30,6 +30,7 @@ PERMITS: Final[dict[str, frozenset[Role]]] = {
     "agency.show": _ANYBODY,
     "agency.add": _ADMIN,
     "agency.keys": _ADMIN,
+    "agency.renew": _ADMIN,
     "agency.remove": _ADMIN,
     "warrant.list": _READERS,
     "warrant.show": _READERS,

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from lictl import faults
@@ -10,6 +12,7 @@ from lictl.errors import UsageError
 from lictl.handover.base import StreamInfo
 from lictl.handover.registry import encoder, formats
 from lictl.keys.agency import AgencyKeys
+from lictl.service.credentials import described, renewed
 from lictl.service.transports import check_transport, read_transport
 from lictl.warrants.model import Agency
 
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lictl.people.actor import Actor
+    from lictl.service.effects import Effects
     from lictl.service.record import Record
     from lictl.service.scrutiny import Scrutiny
     from lictl.service.site import Site
@@ -26,17 +30,19 @@ if TYPE_CHECKING:
 class AgencyDesk:
     """Lists and changes them."""
 
-    def __init__(self, site: Site, store: Store, record: Record, scrutiny: Scrutiny) -> None:
+    def __init__(self, site: Site, store: Store, record: Record, effects: Effects, scrutiny: Scrutiny) -> None:
         self._site = site
         self._store = store
         self._record = record
+        self._effects = effects
         self._scrutiny = scrutiny
+        self._renewing = threading.Lock()
 
     def table(self) -> Mapping[str, Callable[..., Any]]:
         """For the control server."""
         return {
             "agency.list": self.list_all, "agency.show": self.show, "agency.add": self.add,
-            "agency.remove": self.remove, "agency.keys": self.keys,
+            "agency.renew": self.renew, "agency.remove": self.remove, "agency.keys": self.keys,
         }  # fmt: skip
 
     def list_all(self, actor: Actor) -> list[dict[str, Any]]:
@@ -89,6 +95,32 @@ class AgencyDesk:
             with self._record.act("agency.payload-key", actor=actor.to_json(), subject=name):
                 found["payload"] = keys.payload_key.hex()
         return found
+
+    def renew(self, actor: Actor, name: str, ca: str = "", certificate: str = "", key: str = "") -> dict[str, Any]:
+        """Replaces what TLS with an agency rests on, also while orders are delivered there.
+
+        Args:
+            actor: who.
+            name: of the agency.
+            ca: PEM of every authority that counts from now on, the old one too where both shall; "": as it is.
+            certificate: PEM chain that is shown to the agency; "": as it is.
+            key: PEM of its private key; "": as it is.
+
+        Returns:
+            The agency, `effect`: one sentence, and what `lictl.service.credentials.described` says.
+        """
+        with self._renewing:  # what one renews, another one at the same moment does not undo
+            agency = self._store.agency(_text(name))
+            transport = renewed(self._store.transport(name), *(_text(each) for each in (ca, certificate, key)))
+            new = replace(agency, transport=transport).to_plain()
+            with self._record.act(
+                "agency.renew", actor=actor.to_json(), subject=name, before=agency.to_plain(), after=new
+            ):
+                faults.point("agency.renew.intended")
+                self._store.renew_agency(name, transport)
+                faults.point("agency.renew.stored")
+                effect = self._effects.renewed(name)
+        return {**new, "effect": effect, **described(transport)}
 
     def remove(self, actor: Actor, name: str) -> dict[str, Any]:
         """Removes an agency that no order needs any more."""

@@ -20,7 +20,8 @@ FIXES = {
     "spool": "The disk refuses to be written: see the log, free space or replace the disk; the kernel's rings hold on.",
     "mediation": "Records could not be written out: see the log and report a defect.",
     "agency-down": "Check the agency's address with `lictl agency test NAME`; nothing is lost that the quota can hold.",
-    "certificate": "Get a new one in time: when it has ended, nothing is delivered in TLS and all of it waits.",
+    "certificate": "Get a new one, ours or the authority's, and give it with `lictl agency renew NAME`; ask the agency "
+    "for its own. When it has ended nothing is delivered in TLS, and all of it waits.",
     "too-long": "Tell the agency; reach it over TCP or with another format.",
     "worker": "The delivery process ends again and again: see the log.",
     "clock": "Start a time service (chrony, systemd-timesyncd): records carry this clock's time.",

@@ -40,6 +40,9 @@ class Effects(Protocol):
     def stopped(self, order: Warrant) -> str:
         """The order is over or suspended, as the store has it now. One sentence for people."""
 
+    def renewed(self, agency: str) -> str:
+        """The agency is reached as the store has it now. One sentence for people."""
+
     def known(self, name: str) -> Warrant | None:
         """An order by id or LIID as the running daemon has it, for when the store cannot be read."""
 
@@ -95,6 +98,10 @@ class Absent:
         if left_behind(self._home) is not None and order.generation:
             return "No daemon runs; it was stopped in the capture that a daemon left running."
         return "No daemon runs, and no capture was left running."
+
+    def renewed(self, agency: str) -> str:
+        """See `Effects`."""
+        return "No daemon runs: it is used when `lictl serve` is started."
 
     def known(self, name: str) -> Warrant | None:
         """See `Effects`."""

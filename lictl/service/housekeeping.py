@@ -249,8 +249,9 @@ class Housekeeping:
             )
 
     def _watch_certificate(self, agency: str, peer_until: int) -> None:
-        """Warns before the agency's certificate, as it was last presented, or our own for it ends."""
-        for whose, until in (("the agency's", peer_until), ("our", self._rooms.workers.certificate_until(agency))):
+        """Warns before the agency's certificate, as it was last presented, its authority's or our own for it ends."""
+        ends = {"our": 0.0, "the authority's": 0.0, **self._rooms.workers.credentials_end(agency)}
+        for whose, until in {"the agency's": float(peer_until), **ends}.items():
             left = until - now_ns() / 1e9
             self._rooms.alarms.when(
                 until > 0 and left < EXPIRY_S, "certificate", f"{agency} {whose}",

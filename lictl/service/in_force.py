@@ -70,6 +70,12 @@ class InForce:
             return "The kernel takes nothing of it until an approver resumes it."
         return "The kernel takes nothing of it any more. What was taken before is being delivered."
 
+    def renewed(self, agency: str) -> str:
+        """See `Effects`."""
+        if self._registry.reach_anew(agency):
+            return "The connections are made anew with it; what was not confirmed is sent again, in order."
+        return "It is used when an order is delivered there."
+
     def known(self, name: str) -> Warrant | None:
         """See `Effects`."""
         meant = [order.warrant for order in self._registry.orders() if name in (order.id, order.warrant.liid)]

@@ -39,7 +39,7 @@ def operations(
         "ping": _ping,
         **RoleDesk(home, record).table(),
         **ProfileDesk(home, record).table(),
-        **AgencyDesk(site, store, record, scrutiny).table(),
+        **AgencyDesk(site, store, record, effects, scrutiny).table(),
         **OrderDesk(home, store, record, effects, scrutiny).table(),
         **CheckDesk(scrutiny, store, record).table(),
         **Listing(store, record).table(),

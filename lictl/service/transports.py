@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, Final
 
-from cryptography import x509
-
 from lictl.delivery.config import Transport
 from lictl.delivery.filing import Filing
-from lictl.delivery.tls import VERSIONS, client_context
 from lictl.errors import UsageError
 from lictl.handover.dialects import DIALECTS
+from lictl.service.credentials import check_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,27 +111,4 @@ def _check_tls(transport: Transport) -> None:
         return
     if transport.kind not in ("lictl", "tcp"):
         raise UsageError(f"TLS does not go over {transport.kind}.", "Choose --transport tcp or lictl.")
-    if transport.tls_min not in VERSIONS:
-        raise UsageError(f"there is no TLS {transport.tls_min} here.", f"Versions: {', '.join(sorted(VERSIONS))}.")
-    if not transport.ca:
-        raise UsageError(
-            "TLS needs the authority that signed the agency's certificate: no other one counts.",
-            "Ask the agency for it, and give it with --tls-ca FILE.",
-        )
-    if bool(transport.certificate) != bool(transport.key):
-        raise UsageError("a certificate and its key go together.", "Give both --tls-certificate and --tls-key.")
-    client_context(transport)
-    if transport.certificate and valid_until(transport.certificate) < time.time():
-        raise UsageError("our own certificate has expired.", "Get a new one before the agency is added.")
-
-
-def valid_until(pem: str) -> float:
-    """When the first certificate of a chain ends, seconds since 1970.
-
-    Raises:
-        UsageError: it is no certificate.
-    """
-    try:
-        return x509.load_pem_x509_certificate(pem.encode()).not_valid_after_utc.timestamp()
-    except ValueError:
-        raise UsageError("this is no certificate in PEM form.", "Give the file that the authority sent.") from None
+    check_credentials(transport)

@@ -55,6 +55,8 @@ class _Case:
             self._stop(STOPS[entry.action])
         elif entry.action.startswith("role."):
             self._found({"roles": table_of(Roles.load(self._home))}, table_of(Roles.load(self._home)) == entry.after)
+        elif entry.action == "agency.renew":
+            self._found(None, entry.after in [agency.to_plain() for agency in self._store.agencies()])
         elif entry.action.startswith("agency."):
             names = {agency.name for agency in self._store.agencies()}
             self._found(None, (entry.subject in names) == (entry.action == "agency.add"))

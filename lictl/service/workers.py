@@ -9,10 +9,10 @@ import threading
 from typing import TYPE_CHECKING
 
 from lictl.delivery.supervisor import AgencyWorker
-from lictl.service.transports import valid_until
+from lictl.service.credentials import ends
 
 if TYPE_CHECKING:
-    from lictl.delivery.config import StreamConfig
+    from lictl.delivery.config import StreamConfig, Transport
     from lictl.delivery.supervisor import WorkerState
     from lictl.home import Home
     from lictl.warrants.model import Agency
@@ -41,7 +41,7 @@ class Workers:
         self._lock = threading.Lock()
         self._workers: dict[str, AgencyWorker] = {}
         self._streams: dict[str, set[str]] = {}
-        self._certificates: dict[str, float] = {}
+        self._ends: dict[str, dict[str, float]] = {}
 
     def add(self, agency: Agency, stream: StreamConfig) -> None:
         """Delivers one more stream; its spool exists. Starts the agency's process where there is none."""
@@ -51,8 +51,7 @@ class Workers:
                 folder = self._home.spool / agency.name
                 worker = AgencyWorker(agency, folder, [stream], uid=self._uid, transport=agency.transport)
                 worker.start()
-                chain = agency.transport.certificate
-                self._certificates[agency.name] = valid_until(chain) if chain else 0.0
+                self._ends[agency.name] = ends(agency.transport)
                 self._workers[agency.name] = worker
             else:
                 worker.add_stream(stream)
@@ -71,9 +70,22 @@ class Workers:
             del self._workers[agency]
         worker.stop()
 
-    def certificate_until(self, agency: str) -> float:
-        """When the certificate that is shown to an agency ends, seconds since 1970; 0: none is."""
-        return self._certificates.get(agency, 0.0)
+    def renew(self, agency: str, transport: Transport) -> bool:
+        """Reaches an agency with other credentials, on connections made anew; false where it has no process.
+
+        What was not confirmed on the old connections is sent again, and everything behind it follows in order.
+        """
+        with self._lock:
+            worker = self._workers.get(agency)
+            if worker is None:
+                return False
+            self._ends[agency] = ends(transport)
+        worker.renew(transport)
+        return True
+
+    def credentials_end(self, agency: str) -> dict[str, float]:
+        """When what TLS with an agency rests on ends, as `lictl.service.credentials.ends`."""
+        return self._ends.get(agency, {})
 
     def wake_all(self) -> None:
         """There are new blocks: costs one small write an agency."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticCustomError
@@ -85,6 +86,18 @@ def add(connection: Connection, vault: Vault, agency: Agency) -> None:
     vault.keep_secrets(connection, agency.name, agency.transport.key)
 
 
+def renew(connection: Connection, vault: Vault, name: str, transport: Transport) -> None:
+    """Replaces how an agency is reached; its own keys stay.
+
+    Raises:
+        UnavailableError: there is none of that name.
+    """
+    agency = replace(one(connection, name), transport=transport)
+    values = {"transport": json.dumps(agency.to_plain()["transport"])}
+    connection.execute(update(agencies).where(agencies.c.name == name).values(**values))
+    vault.renew_tls_key(connection, name, transport.key)
+
+
 def every(connection: Connection) -> list[Agency]:
     """All agencies that were not removed, by name."""
     rows = connection.execute(select(agencies).where(~agencies.c.removed).order_by(agencies.c.name))
@@ -122,7 +135,10 @@ def remove(connection: Connection, vault: Vault, name: str) -> None:
     numbers = connection.execute(query).scalars().all()
     if numbers:
         orders = ", ".join(f"W-{number}" for number in numbers)
-        raise RefusedError(f"Agency {name} receives orders that are not over: {orders}.", "Revoke them first.")
+        raise RefusedError(
+            f"Agency {name} receives orders that are not over: {orders}.",
+            "Revoke them first; certificates change with `lictl agency renew`.",
+        )
     connection.execute(update(agencies).where(agencies.c.name == name).values(removed=True))
     vault.forget_secrets(connection, name)
 

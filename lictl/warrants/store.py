@@ -128,6 +128,11 @@ class Store:
             known = agencies.one(connection, name).transport
             return replace(known, key=self._vault.secrets(connection, name)[1])
 
+    def renew_agency(self, name: str, transport: Transport) -> None:
+        """Replaces how an agency is reached, whatever orders name it; UnavailableError where there is none."""
+        with self._database.write() as connection:
+            agencies.renew(connection, self._vault, name, transport)
+
     def remove_agency(self, name: str) -> None:
         """Removes an agency; RefusedError while an order that is not over names it."""
         with self._database.write() as connection:

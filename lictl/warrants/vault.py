@@ -83,12 +83,21 @@ class Vault:
     def keep_secrets(self, connection: Connection, agency: str, tls_key: str) -> None:
         """Makes the secret of an agency, and seals the private key (PEM) of this side's certificate; "": none."""
         secret = self._sealer.new_key()
-        sealed = self._sealer.seal(derive(secret, _AGENCY), tls_key.encode(), _of_agency(agency, "tls_key"))
         values = {
             "wrapped": self._sealer.wrap(secret, _of_agency(agency, "secret")),
-            "sealed_tls_key": sealed if tls_key else None,
+            "sealed_tls_key": self._sealed_tls_key(secret, agency, tls_key),
         }
         connection.execute(insert(agency_keys).values(agency=agency, **values))
+
+    def renew_tls_key(self, connection: Connection, agency: str, tls_key: str) -> None:
+        """Seals another private key in place of the one that is there; "": none. The secret stays."""
+        sealed = self._sealed_tls_key(self.secrets(connection, agency)[0], agency, tls_key)
+        connection.execute(update(agency_keys).where(agency_keys.c.agency == agency).values(sealed_tls_key=sealed))
+
+    def _sealed_tls_key(self, secret: bytes, agency: str, tls_key: str) -> bytes | None:
+        if not tls_key:
+            return None
+        return self._sealer.seal(derive(secret, _AGENCY), tls_key.encode(), _of_agency(agency, "tls_key"))
 
     def forget_secrets(self, connection: Connection, agency: str) -> None:
         """Removes them; what a backup holds stays there."""

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from test_cli_commands import answer, failure, lictl
 
 from lictl.audit.read import entries
@@ -67,9 +68,15 @@ def test_certificates_that_cannot_work(home: Path, tmp_path: Path) -> None:
     _, other = ours.issue("other")
     old, old_key = ours.issue("old", days=-1)
     base = ("--tls", "--tls-ca", str(ours.file), "--tls-certificate")
-    assert (
-        "cannot be used" in failure(*add("a", "text", *base, str(certificate), "--tls-key", str(other)), code=2)["what"]
-    )
+    assert "not that of" in failure(*add("a", "text", *base, str(certificate), "--tls-key", str(other)), code=2)["what"]
+    locked = tmp_path / "locked.key"
+    secret_of = serialization.load_pem_private_key(key.read_bytes(), None)
+    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    locked.write_bytes(secret_of.private_bytes(*form, serialization.BestAvailableEncryption(b"x")))
+    assert "password" in failure(*add("a", "text", *base, str(certificate), "--tls-key", str(locked)), code=2)["what"]
+    broken = tmp_path / "broken.pem"
+    broken.write_bytes(certificate.read_bytes() + old.read_bytes())
+    assert "no chain" in failure(*add("a", "text", *base, str(broken), "--tls-key", str(key)), code=2)["what"]
     assert "expired" in failure(*add("a", "text", *base, str(old), "--tls-key", str(old_key)), code=2)["what"]
     assert "go together" in failure(*add("a", "text", *base, str(certificate)), code=2)["what"]
     assert "cannot be read" in failure(*add("a", "text", *base, str(tmp_path / "no")), code=2)["what"]
@@ -80,6 +87,48 @@ def test_certificates_that_cannot_work(home: Path, tmp_path: Path) -> None:
         if path.is_file():
             assert secret.encode() not in path.read_bytes(), f"{path} holds the private key"
     assert "TLS 1.3+" in lictl("agency", "list").stdout
+
+
+def test_credentials_are_renewed(home: Path, tmp_path: Path) -> None:
+    """What is given takes the old one's place, without the key in the chain; what cannot work is refused."""
+    ours, theirs = Authority(tmp_path, "ca"), Authority(tmp_path, "their")
+    certificate, key = ours.issue("operator", days=2)
+    new, new_key = ours.issue("new", days=90)
+    lictl(*add("a", "text", "--tls", "--tls-ca", ours.file, "--tls-certificate", certificate, "--tls-key", key))
+    lictl(*add("plain", "text"))
+    old, old_key = ours.issue("old", days=-1)
+    ended = Authority(tmp_path, "ended", days=-1).file
+
+    def refused(*arguments: object, name: str = "a", code: int = 2) -> str:
+        return str(failure("agency", "renew", name, *map(str, arguments), code=code)["what"])
+
+    before = answer("agency", "list")
+    assert "nothing new" in refused()
+    assert "nothing new" in refused("--tls-ca", ours.file)
+    assert "not that of" in refused("--tls-certificate", new)
+    assert "needs a certificate" in refused("--tls-key", new_key)
+    assert "expired" in refused("--tls-certificate", old, "--tls-key", old_key)
+    assert "expired" in refused("--tls-ca", ended)
+    assert "not reached in TLS" in refused("--tls-ca", ours.file, name="plain")
+    refused("--tls-ca", ours.file, name="nobody", code=4)
+    assert answer("agency", "list") == before
+    both = tmp_path / "both.pem"
+    both.write_bytes(ours.file.read_bytes() + theirs.file.read_bytes() + ended.read_bytes())
+    found = answer(
+        "agency", "renew", "a", "--tls-ca", str(both), "--tls-certificate", str(new), "--tls-key", str(new_key)
+    )
+    assert [each["subject"] for each in found["authorities"]] == ["CN=ca", "CN=their", "CN=ended"]
+    assert found["transport"]["certificate"] == new.read_text()
+    assert found["transport"]["key"] == ""
+    again, _ = ours.issue("again", days=180, key=new_key)
+    assert "our certificate until" in lictl("agency", "renew", "a", "--tls-certificate", again).stdout
+    (first, _) = [entry for entry in entries(home / "audit") if entry.action == "agency.renew"]
+    assert first.before is not None
+    assert first.before["transport"]["certificate"] == certificate.read_text()
+    assert first.after is not None
+    assert first.after["transport"]["ca"] == both.read_text()
+    secret = new_key.read_text().splitlines()[1].encode()
+    assert not [path for path in home.rglob("*") if path.is_file() and secret in path.read_bytes()]
 
 
 def test_keys_of_an_agency(home: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
 if TYPE_CHECKING:
@@ -22,20 +22,30 @@ NOW = dt.datetime.now(dt.UTC)
 class Authority:
     """Makes certificates in a folder."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, days: float = 1.0) -> None:
         self.folder = folder
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.key = ec.generate_private_key(ec.SECP256R1())
         self.file = folder / f"{name}.ca.pem"
-        self.file.write_bytes(self._make(self.name, self.key, ca=True).public_bytes(Encoding.PEM))
+        self.file.write_bytes(self._make(self.name, self.key, ca=True, days=days).public_bytes(Encoding.PEM))
 
-    def issue(self, name: str, days: float = 1.0, host: str = "127.0.0.1") -> tuple[Path, Path]:
-        """Certificate and key for a host, by default 127.0.0.1; it ends in so many days, or has ended."""
-        key = ec.generate_private_key(ec.SECP256R1())
+    def issue(
+        self, name: str, days: float = 1.0, host: str = "127.0.0.1", key: Path | None = None
+    ) -> tuple[Path, Path]:
+        """Certificate and key for a host, by default 127.0.0.1; it ends in so many days, or has ended.
+
+        Args:
+            name: of its holder, and of the files.
+            days: until its end.
+            host: that it names.
+            key: file of a key that is there already.
+        """
+        known = None if key is None else load_pem_private_key(key.read_bytes(), None)
+        pair = known if isinstance(known, ec.EllipticCurvePrivateKey) else ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         certificate, secret = self.folder / f"{name}.pem", self.folder / f"{name}.key"
-        certificate.write_bytes(self._make(subject, key, ca=False, days=days, host=host).public_bytes(Encoding.PEM))
-        secret.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        certificate.write_bytes(self._make(subject, pair, ca=False, days=days, host=host).public_bytes(Encoding.PEM))
+        secret.write_bytes(pair.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
         return certificate, secret
 
     def _make(

@@ -7,6 +7,7 @@ import os
 import ssl
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -93,9 +94,44 @@ def test_the_agencys_own_certificate_can_be_pinned(tmp_path: Path, root: Path, s
 )
 def test_settings_that_cannot_be_used(wrong: Transport) -> None:
     """No PEM, or a key of another certificate: said when they are given, without a byte of them."""
-    with pytest.raises(UsageError, match="cannot be used") as error:
+    with pytest.raises(UsageError, match=r"cannot be used|not that of") as error:
         client_context(wrong)
     assert "PRIVATE" not in str(error.value)
+
+
+def test_credentials_are_renewed_under_way(tmp_path: Path, root: Path, spool: Spool) -> None:
+    """A certificate that has expired lets nothing out; with a new one all follows in order, without a crash counted.
+
+    Renewed once more while octets are on their way, the stream goes on behind what the agency confirmed.
+    """
+    old, new = OURS.issue("operator.example", days=-1), OURS.issue("operator.example")
+    with TlsAgency(tmp_path, AGENCY, OURS.pem) as agency:
+        ended = replace(transport(), certificate=old.certificate, key=old.key)
+        streams, place = [sealed_stream()], Agency("lea", "127.0.0.1", agency.port)
+        worker = AgencyWorker(place, root, streams, options=QUICK, transport=ended)
+        worker.start()
+        try:
+            append(spool, 10)
+            wait_for(lambda: "has expired" in "".join(s.error for s in worker.state().streams.values()))
+            assert spool.acknowledged == 0
+            assert agency.data == b""
+            append(spool, 10)
+            began = time.monotonic()
+            worker.renew(transport())
+            wait_for(lambda: spool.acknowledged == 2)
+            print(f"renewed and confirmed after {time.monotonic() - began:.2f} s")
+            assert agency.data == b"".join(map(record, range(1, 21)))
+            append(spool, 10)
+            worker.wake()
+            wait_for(lambda: agency.data.endswith(record(30)))
+            worker.renew(replace(transport(), certificate=new.certificate, key=new.key))
+            append(spool, 10)
+            wait_for(lambda: spool.acknowledged == 4)
+            last = bytes(agency.heard[-1])
+            assert last in (b"".join(map(record, range(first, 41))) for first in (21, 31))
+            assert worker.state().restarts == 0
+        finally:
+            worker.stop()
 
 
 def test_the_last_record_of_a_burst_leaves_at_once(tmp_path: Path, root: Path, spool: Spool) -> None:

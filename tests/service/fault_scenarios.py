@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -15,11 +17,15 @@ from pinned_kernel import put_entry, v4
 from lictl.audit.read import Query, entries
 from lictl.lab.people import APPROVER_UID, OPERATOR_UID
 
+sys.path.append(str(Path(__file__).parent.parent / "delivery"))
+from tls_kit import Authority
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from machine_rig import Machine
 
+AUTHORITIES: Final = (Authority("first").pem, Authority("second").pem)
 STRANGER: Final = "203.0.113.250"
 
 
@@ -271,6 +277,19 @@ def _agency_is_as_recorded(case: Case) -> None:
     assert ("second" in _agencies(case)) == (done == case.point.startswith("agency.add"))
 
 
+def _renew(case: Case) -> None:
+    way = {"kind": "tcp", "tls": True, "ca": AUTHORITIES[0]}
+    if "third" in _agencies(case):
+        case.owner("agency.remove", name="third")
+    case.owner("agency.add", name="third", host="127.0.0.1", port=9, format="pcapng", options={}, transport=way)
+    case.dies(lambda: case.owner("agency.renew", name="third", ca=AUTHORITIES[1]))
+
+
+def _renewed_as_recorded(case: Case) -> None:
+    known = case.owner("agency.show", name="third")["agency"]["transport"]["ca"]
+    assert known == AUTHORITIES[case.point.endswith(".stored")]
+
+
 def _role(case: Case) -> None:
     case.owner("role.withdraw", user="64103", role="auditor") if "auditor" in _auditor(case) else None
     case.dies(lambda: case.owner("role.grant", user="64103", role="auditor"))
@@ -346,6 +365,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "audit.reconcile": Scenario(Case.active, _reconcile, "active", "active", check=_foreign_is_gone),
     "agency.add": Scenario(_none, _agency("agency.add"), NO, NO, check=_agency_is_as_recorded),
     "agency.remove": Scenario(_none, _agency("agency.remove"), NO, NO, check=_agency_is_as_recorded),
+    "agency.renew": Scenario(_none, _renew, NO, NO, check=_renewed_as_recorded),
     "role.change": Scenario(_none, _role, NO, NO, check=_role_is_as_recorded),
     "profile.confirm": Scenario(Case.active, _confirm, "active", "active", check=_site_arms),
 }

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import sys
@@ -28,35 +29,72 @@ def rig(tmp_path: Path, netns_prefix: str) -> Iterator[Rig]:
         yield made
 
 
+def receive(rig: Rig, tmp_path: Path, pair: tuple[Path, Path], authority: Path) -> None:
+    """Starts the agency, in mutual TLS."""
+    log_file = tmp_path / "agency.log"
+    before = log_file.read_text().count("Listening") if log_file.exists() else 0
+    listen = ("receive", "--listen", f"127.0.0.1:{PORT}", "--into", str(rig.evidence))
+    secure = ("--tls-certificate", str(pair[0]), "--tls-key", str(pair[1]), "--tls-ca", str(authority))
+    with log_file.open("ab") as log:
+        rig.agency = subprocess.Popen(rig.lictl(*listen, *secure), stdout=log, stderr=log)
+    rig.wait(lambda: log_file.read_text().count("Listening") > before, "the agency listens")
+
+
+def stop_agency(rig: Rig, tmp_path: Path) -> None:
+    """Ends it; its verdict is good."""
+    assert rig.agency is not None
+    rig.agency.send_signal(signal.SIGTERM)
+    assert rig.agency.wait(30) == 0, (tmp_path / "agency.log").read_text()
+
+
 def test_from_the_wire_to_the_agency_in_tls(rig: Rig, tmp_path: Path) -> None:
-    """The sealed key reaches the delivery process; packets and events arrive whole; our certificate is about to end."""
-    ours = Authority(tmp_path, "ca")
+    """The sealed key reaches the delivery process; packets and events arrive whole; certificates that end alarm.
+
+    Then the agency changes to another authority: what comes meanwhile waits, and follows in order once both sides'
+    credentials are renewed, with the order in force all the time.
+    """
+    ours, theirs = Authority(tmp_path, "ca", days=400), Authority(tmp_path, "anew", days=400)
     certificate, key = ours.issue("operator", days=2)
-    theirs, their_key = ours.issue("agency", days=90)
     added = rig.run(
         "agency", "add", "marshal", "--host", "127.0.0.1", "--port", str(PORT), "--format", "atis-1000013",
         "--transport", "tcp", "--tls", "--tls-ca", str(ours.file), "--tls-certificate", str(certificate),
         "--tls-key", str(key),
     )  # fmt: skip
     assert added.returncode == 0, added.stderr
-    listen = ("receive", "--listen", f"127.0.0.1:{PORT}", "--into", str(rig.evidence))
-    secure = ("--tls-certificate", str(theirs), "--tls-key", str(their_key), "--tls-ca", str(ours.file))
-    with (tmp_path / "agency.log").open("ab") as log:
-        rig.agency = subprocess.Popen(rig.lictl(*listen, *secure), stdout=log, stderr=log)
-    rig.wait(lambda: "Listening" in (tmp_path / "agency.log").read_text(), "the agency listens")
+    receive(rig, tmp_path, ours.issue("agency", days=10), ours.file)
     rig.serve()
     rig.add("TLS-1", agencies=("marshal",))
     rig.send(60)
     rig.wait(lambda: rig.stream("TLS-1")["delivered"] == 60, lambda: f"it is delivered: {rig.stream('TLS-1')}")
-    assert "certificate" in rig.alarms()
+    both = {"marshal our", "marshal the agency's"}
+    rig.wait(lambda: alarmed(rig) == both, lambda: f"both certificates are about to end: {rig.status()['alarms']}")
+    stop_agency(rig, tmp_path)
+    receive(rig, tmp_path, theirs.issue("agency", days=90), theirs.file)
+    rig.send(20)
+    rig.wait(lambda: "another CA" in str(rig.status()["deliveries"]), lambda: f"it waits: {rig.status()}")
+    overlap = tmp_path / "overlap.pem"
+    overlap.write_bytes(ours.file.read_bytes() + theirs.file.read_bytes())
+    new, new_key = theirs.issue("renewed", days=90)
+    renewed = rig.run(
+        "agency", "renew", "marshal", "--tls-ca", str(overlap), "--tls-certificate", str(new), "--tls-key", str(new_key)
+    )
+    assert "made anew" in renewed.stdout, renewed.stderr
+    rig.send(20)
+    rig.wait(lambda: rig.stream("TLS-1")["delivered"] == 100, lambda: f"it goes on: {rig.stream('TLS-1')}")
+    rig.wait(lambda: not alarmed(rig), lambda: f"no alarm is left: {rig.status()['alarms']}")
     rig.revoke("TLS-1")
     rig.wait(lambda: not rig.status()["warrants"], "the order is finished")
     assert rig.stop() == 0
-    rig.agency.send_signal(signal.SIGTERM)
-    assert rig.agency.wait(30) == 0, (tmp_path / "agency.log").read_text()
+    stop_agency(rig, tmp_path)
+    assert rig.run("audit", "verify").returncode == 0
     (stream,) = rig.evidence.glob("*.atis-1000013")
-    said = rig.run("decode", str(stream)).stdout
-    assert said.count("CmC") + said.count("CC-APDU") >= 60
+    said = rig.run("decode", str(stream), "-v").stdout
+    assert [int(n) for n in re.findall(r"sequenceNumber.*?(\d+)", said)] == list(range(1, 101)), said[:3000]
     assert "urveillance" in said
-    secret = key.read_text().splitlines()[1]
-    assert secret not in rig.log.read_text()
+    for secret in (key, new_key):
+        assert secret.read_text().splitlines()[1] not in rig.log.read_text()
+
+
+def alarmed(rig: Rig) -> set[str]:
+    """Whose certificates are about to end."""
+    return {alarm["subject"] for alarm in rig.status()["alarms"] if alarm["name"] == "certificate"}

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -47,6 +48,21 @@ def test_each_agency_has_keys_of_its_own(either: Store) -> None:
     either.add_agency(Agency("state", "192.0.2.10", 41900, "text"))
     assert either.agency_keys("state").eddsa_pem != first.eddsa_pem
     assert either.transport("state") == Transport()
+
+
+def test_credentials_are_renewed_and_the_rest_stays(either: Store) -> None:
+    """Another key takes the old one's place, or none; what the agency verifies and opens with is the same as before."""
+    either.add_agency(Agency("state", "192.0.2.10", 41900, "text", {"encoding": "hex"}, WAY))
+    before, keys = either.agency("state"), either.agency_keys("state")
+    new = replace(WAY, ca="OLD NEW", certificate="ANOTHER", key="another half\n")
+    either.renew_agency("state", new)
+    assert either.transport("state") == new
+    assert either.agency("state") == replace(before, transport=replace(new, key=""))
+    assert either.agency_keys("state").eddsa_pem == keys.eddsa_pem
+    either.renew_agency("state", replace(new, certificate="", key=""))
+    assert either.transport("state").key == ""
+    with pytest.raises(UnavailableError, match="no agency 'city'"):
+        either.renew_agency("city", new)
 
 
 def test_secrets_are_sealed_in_the_file(tmp_path: Path) -> None:
