@@ -82,12 +82,13 @@ class Rig(Site):
         starts_ns: int | None = None,
         ends_ns: int | None = None,
         agencies: Sequence[str] = (AGENCY_NAME,),
+        kind: type[Order] = Order,
     ) -> str:
         """Puts an order with a new LIID into force, by default from five minutes ago for an hour; returns the LIID."""
         liid = f"LIID{next(_numbers):04d}"
         starts = format_rfc3339(now_ns() - 300 * SECOND if starts_ns is None else starts_ns)
         ends = format_rfc3339(now_ns() + 3600 * SECOND if ends_ns is None else ends_ns)
-        self.add(Order(liid, mode, targets, starts, ends, agencies))
+        self.add(kind(liid, mode, targets, starts, ends, agencies))
         return liid
 
     def files(self, liid: str = "") -> list[Path]:
