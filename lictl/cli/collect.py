@@ -42,6 +42,9 @@ def receive(
     key: Annotated[
         list[Path] | None, typer.Option(help="PEM of the operator's public key, for signatures in the stream. Repeat.")
     ] = None,
+    payload_key: Annotated[
+        list[Path] | None, typer.Option(help="File with the key of sealed payloads (ETSI TS 102 232-1). Repeat.")
+    ] = None,
     once: Annotated[bool, typer.Option("--once", help="End when every stream that came has ended.")] = False,
     for_: Annotated[float | None, typer.Option("--for", min=0.1, help="End after so many seconds.")] = None,
     home: state.HomeOption = None,
@@ -56,6 +59,7 @@ def receive(
     """
     from lictl.collection.integrity import Verifier
     from lictl.collection.listening import ports, server_context
+    from lictl.collection.payload_key import payload_keys
     from lictl.collection.receiver import Receiver
 
     now = state.use(home, as_json)
@@ -66,11 +70,13 @@ def receive(
     receiver = Receiver(
         ports(listen or [], "--listen", format_),
         into,
-        on_progress=lambda progress: _live(progress, receiver, once),
+        on_progress=lambda progress: live(progress),
         udp=ports(udp or [], "--udp", format_),
         tls=server_context(tls_certificate, tls_key, tls_ca) if tls_certificate and tls_key else None,
         verifier=Verifier(tuple(key or ())),
+        payload_keys=payload_keys(payload_key or ()),
     )
+    live = _Live(receiver, once)
     with receiver:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: receiver.stop())
@@ -85,15 +91,26 @@ def receive(
     _conclude(now, verdict, into)
 
 
-def _live(progress: Progress, receiver: Receiver, once: bool) -> None:
-    if sys.stderr.isatty():
-        sys.stderr.write(
-            f"\r{progress.connections} connections, {progress.streams} streams, {progress.records:,} packets, "
-            f"{progress.bytes:,} bytes, {progress.lost:,} lost, {progress.gaps:,} gaps \x1b[K"
-        )
-        sys.stderr.flush()
-    if once and progress.streams and not progress.connections and _all_ended(receiver):
-        receiver.stop()
+class _Live:
+    """Called twice a second: a line for a terminal, a word when the first payload does not open, the end of --once."""
+
+    def __init__(self, receiver: Receiver, once: bool) -> None:
+        self._receiver = receiver
+        self._once = once
+        self._unopened = receiver.progress().unopened
+
+    def __call__(self, progress: Progress) -> None:
+        if sys.stderr.isatty():
+            sys.stderr.write(
+                f"\r{progress.connections} connections, {progress.streams} streams, {progress.records:,} packets, "
+                f"{progress.bytes:,} bytes, {progress.lost:,} lost, {progress.gaps:,} gaps \x1b[K"
+            )
+            sys.stderr.flush()
+        if progress.unopened > self._unopened:
+            sys.stderr.write("Sealed payloads come that the payload key does not open; they are kept closed.\n")
+            self._unopened = sys.maxsize
+        if self._once and progress.streams and not progress.connections and _all_ended(self._receiver):
+            self._receiver.stop()
 
 
 def _all_ended(receiver: Receiver) -> bool:
@@ -112,12 +129,28 @@ def _conclude(now: state.State, verdict: Verdict, folder: Path) -> None:
             for s in verdict.streams
         ]
         rows += [
-            (e.files[0].name, e.format, e.pdus, e.lost, e.unreadable, e.missing, e.duplicates, "ok" if e.ok else "BAD")
+            (
+                e.files[0].name,
+                e.format,
+                e.pdus,
+                e.lost,
+                e.unreadable + e.unopened,
+                e.missing,
+                e.duplicates,
+                "ok" if e.ok else "BAD",
+            )
             for e in verdict.evidence
             if e.files
         ]
         columns = ["FILE", "MODE OR FORMAT", "PACKETS OR PDUS", "LOST", "UNREADABLE", "MISSING", "RESENT", "VERDICT"]
         output.console().print(output.table(columns, rows))
+    unopened = sum(e.unopened for e in verdict.evidence)
+    if unopened:
+        from lictl.collection.payload_key import ASK_FOR_KEY
+
+        raise IntegrityError(
+            f"{unopened} sealed payloads do not open with the payload key that was given.", ASK_FOR_KEY
+        )
     if not verdict.ok:
         raise IntegrityError(
             "something is missing that nothing explains, or a check failed.",

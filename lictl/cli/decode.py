@@ -27,6 +27,9 @@ def decode(
         str, typer.Option("--format", help="Name of the format; auto: told from the first octets.")
     ] = "auto",
     verbose: Annotated[bool, typer.Option("-v", "--verbose", help="All fields of each PDU, as a tree.")] = False,
+    payload_key: Annotated[
+        list[Path] | None, typer.Option(help="File with the key of sealed payloads (ETSI TS 102 232-1). Repeat.")
+    ] = None,
     home: state.HomeOption = None,
     as_json: state.JsonOption = False,
 ) -> None:
@@ -34,11 +37,13 @@ def decode(
 
     Damaged input gives what is readable before the damage, then an error that names the place, and exit code 5.
     """
+    from lictl.collection.payload_key import payload_keys
     from lictl.collection.reading import read
 
     now = state.use(home, as_json)
+    keys = payload_keys(payload_key or ())
     with _opened(file) as stream:
-        for found in read(stream, "" if format_ == "auto" else format_):
+        for found in read(stream, "" if format_ == "auto" else format_, keys):
             for line in _json(found, verbose) if now.as_json else _text(found, verbose):
                 sys.stdout.write(line + "\n")
     sys.stdout.flush()

@@ -36,6 +36,8 @@ class Books:
         conflicts: came with a number that is taken and other octets; kept.
         lost: packets that the sender declared lost.
         unreadable: framed well, not to be decoded; kept.
+        sealed: of `pdus`, those whose payload stayed closed: their numbers are not judged.
+        unopened: of these, those that none of the keys given opens.
         digests, signatures: integrity checks by outcome: "good", "bad", "open" (what they cover, or the key, is not
             here).
         first_ns, last_ns: UTC ns of the first and the last time in them, 0 for none.
@@ -55,6 +57,8 @@ class Books:
     conflicts: int = 0
     lost: int = 0
     unreadable: int = 0
+    sealed: int = 0
+    unopened: int = 0
     digests: dict[str, int] = field(default_factory=dict)
     signatures: dict[str, int] = field(default_factory=dict)
     first_ns: int = 0
@@ -93,6 +97,7 @@ class Books:
         self.pdus += 1
         self.cc += pdu.kind == "cc"
         self.iri += pdu.kind == "iri"
+        self.sealed += pdu.kind == "sealed"
         self.events += bool(pdu.event)
         self.ended = pdu.event in _ENDS if pdu.event else self.ended
         if pdu.loss is not None:
@@ -129,7 +134,7 @@ class Books:
     def ok(self) -> bool:
         """Complete, readable, consistent, and no check failed."""
         failed = self.digests.get("bad", 0) + self.signatures.get("bad", 0)
-        return not (self.missing or self.conflicts or self.unreadable or failed)
+        return not (self.missing or self.conflicts or self.unreadable or self.unopened or failed)
 
     def to_plain(self) -> dict[str, Any]:
         """For the state file."""

@@ -7,6 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from lictl.collection.detect import datagram
+from lictl.collection.framed import reader
 from lictl.collection.replies import reply
 from lictl.handover.decoded import DecodeError
 from lictl.handover.readers import PDU_FORMATS
@@ -55,7 +56,7 @@ class DatagramPort:
 
     def _take(self, data: bytes, sender: tuple[str, int], dirty: dict[Evidence, int]) -> None:
         name = self._format or datagram(data)
-        format_ = PDU_FORMATS.get(name)
+        format_ = reader(name, self._receiver.payload_keys) if name in PDU_FORMATS else None
         if format_ is None or not data or format_.length(memoryview(data)) != len(data):
             raise DecodeError("a datagram that is not one PDU")
         with self._receiver.lock:

@@ -89,7 +89,7 @@ class Evidence:
             if pdu.kind != "cc" and self._repeated(pdu.raw):
                 books.duplicates += 1
                 return False
-        elif not self._numbered(pdu, pdu.sequence):
+        elif not (self._closed if pdu.kind == "sealed" else self._numbered)(pdu, pdu.sequence):
             return False
         self._keep("", framed(books.format, pdu.raw))
         books.take(pdu)
@@ -131,6 +131,22 @@ class Evidence:
         if not numbering.add(number, number):
             numbering.late += 1
         recent.add(number, pdu.raw, self.books.sizes.get("", 0))
+        return True
+
+    def _closed(self, pdu: Pdu, sequence: int) -> bool:
+        """A sealed PDU is content or IRI, and nobody can tell: a number may come twice. Only what is known goes."""
+        for half in ("sealed", "sealed too"):
+            key = (half, pdu.stream)
+            numbering, recent = self.books.numbering(key), self.recent(key)
+            number = numbering.place(sequence)
+            if not numbering.has(number):
+                numbering.add(number, number)
+                recent.add(number, pdu.raw, self.books.sizes.get("", 0))
+                return True
+            if recent.same(number, pdu.raw):
+                numbering.duplicates += 1
+                self.books.duplicates += 1
+                return False
         return True
 
     def _repeated(self, raw: bytes) -> bool:

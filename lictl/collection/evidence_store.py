@@ -11,6 +11,7 @@ from lictl.collection.evidence import STATE_SUFFIX, Evidence
 from lictl.collection.integrity import Verifier
 from lictl.collection.store import clean_name
 from lictl.delivery.folder import Folder
+from lictl.handover.decode_etsi import WrongKeyError
 from lictl.handover.decoded import DecodeError
 
 if TYPE_CHECKING:
@@ -66,8 +67,12 @@ class EvidenceStore:
             DecodeError: it names an impossible LIID, or there are too many.
             OSError: of the disk.
         """
+        unopened = False
         try:
-            pdu = _sane(format_.decode(raw))
+            try:
+                pdu = _sane(format_.decode(raw))
+            except WrongKeyError as error:
+                pdu, unopened = _sane(error.closed), True
         except DecodeError:
             evidence = self._of("", format_.name, port)
             evidence.keep_unreadable(raw)
@@ -79,6 +84,7 @@ class EvidenceStore:
             return pdu, None
         evidence = self._of(pdu.liid, format_.name, port)
         if evidence.take(pdu):
+            evidence.books.unopened += unopened
             self._verifier.verify(evidence, pdu, format_)
         return pdu, evidence
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from lictl.handover.decode_etsi import EtsiFormat
 from lictl.handover.decoded import DecodeError
 from lictl.handover.pdu import MAX_PDU
 from lictl.handover.readers import PDU_FORMATS
@@ -47,15 +48,24 @@ _READERS: dict[str, PduFormat] = {"tzsp": _Tzsp(PDU_FORMATS["tzsp"]), "ccc": _Cc
 LENGTH_FRAMED = frozenset(_READERS)
 
 
-def stream_reader(name: str) -> PduFormat:
+def stream_reader(name: str, payload_keys: tuple[bytes, ...] = ()) -> PduFormat:
     """What reads a format's PDUs where they follow one another.
+
+    Args:
+        name: of the format.
+        payload_keys: that open sealed payloads, where the format has them.
 
     Raises:
         DecodeError: the format is not made of PDUs.
     """
     if name not in PDU_FORMATS:
         raise DecodeError(f"the format {name} is not received on a bare connection")
-    return _READERS.get(name) or PDU_FORMATS[name]
+    return _READERS.get(name) or reader(name, payload_keys)
+
+
+def reader(name: str, payload_keys: tuple[bytes, ...] = ()) -> PduFormat:
+    """What reads single PDUs of a format that has them; KeyError for another one."""
+    return EtsiFormat(*payload_keys) if name == EtsiFormat.name and payload_keys else PDU_FORMATS[name]
 
 
 def framed(name: str, raw: bytes) -> bytes:

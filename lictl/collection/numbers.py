@@ -131,8 +131,11 @@ class Recent:
 
     def differs(self, number: int, raw: bytes) -> bool:
         """Whether another PDU is known to have this number."""
-        at = number % RECENT
-        return at < len(self._numbers) and self._numbers[at] == number and self._digests[at] != digest(raw)
+        return self.place(number) is not None and self._digests[number % RECENT] != digest(raw)
+
+    def same(self, number: int, raw: bytes) -> bool:
+        """Whether this PDU is known to have this number."""
+        return self.place(number) is not None and self._digests[number % RECENT] == digest(raw)
 
 
 _NONE = (1 << 64) - 1

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from lictl.collection.detect import ENOUGH, LICTL, detect
 from lictl.collection.framed import stream_reader
+from lictl.collection.payload_key import ASK_FOR_KEY
 from lictl.errors import IntegrityError, UsageError
 from lictl.handover.decode import DECODERS
+from lictl.handover.decode_etsi import WrongKeyError
 from lictl.handover.decoded import DecodeError
 from lictl.handover.pdu import MAX_PDU
 from lictl.handover.readers import PDU_FORMATS
@@ -30,16 +32,17 @@ def formats() -> list[str]:
     return sorted({*PDU_FORMATS, *DECODERS})
 
 
-def read(stream: BinaryIO, name: str = "") -> Iterator[Pdu | Item]:
+def read(stream: BinaryIO, name: str = "", payload_keys: tuple[bytes, ...] = ()) -> Iterator[Pdu | Item]:
     """The PDUs of a stream, or the items of one that is not made of PDUs.
 
     Args:
         stream: open for reading; need not be seekable.
         name: of the format; "": it is told from the first octets.
+        payload_keys: open the sealed payloads of ETSI TS 102 232-1; none: they are shown closed.
 
     Raises:
         UsageError: there is no such format, or it cannot be told.
-        IntegrityError: on the way, where the stream is damaged; names the place.
+        IntegrityError: on the way, where the stream is damaged, or no key opens a payload; names the place.
     """
     first = _exactly(stream, ENOUGH)
     if not name:
@@ -47,7 +50,7 @@ def read(stream: BinaryIO, name: str = "") -> Iterator[Pdu | Item]:
     whole = io.BufferedReader(_Behind(first, stream))
     try:
         if name in PDU_FORMATS:
-            yield from _pdus(stream_reader(name), whole)
+            yield from _pdus(stream_reader(name, payload_keys), whole)
         elif name in DECODERS:
             yield from DECODERS[name](whole)
         else:
@@ -81,7 +84,10 @@ def _pdus(format_: PduFormat, stream: BinaryIO) -> Iterator[Pdu]:
                 if not size or size > len(rest):
                     break
                 raw = bytes(rest[:size])
-            yield _at(offset, format_.decode, raw)
+            try:
+                yield _at(offset, format_.decode, raw)
+            except WrongKeyError as error:
+                raise IntegrityError(f"offset {offset}: {error}.", ASK_FOR_KEY) from None
             used += size
             offset += size
         del buffer[:used]
@@ -94,6 +100,8 @@ def _pdus(format_: PduFormat, stream: BinaryIO) -> Iterator[Pdu]:
 def _at(offset: int, step: Callable[[_Data], _T], data: _Data) -> _T:
     try:
         return step(data)
+    except WrongKeyError:
+        raise
     except DecodeError as error:
         raise DecodeError(f"offset {offset}: {error}") from None
 

@@ -71,6 +71,7 @@ class Progress:
     gaps: int
     duplicates: int
     bytes: int
+    unopened: int
 
 
 class Receiver:
@@ -85,6 +86,7 @@ class Receiver:
         udp: ports for datagrams.
         tls: of all TCP ports; None: they are plain.
         verifier: of integrity PDUs.
+        payload_keys: of sealed payloads; none: these are kept closed.
 
     Raises:
         UnavailableError: the address cannot be listened on, or another receiver has the folder.
@@ -103,8 +105,10 @@ class Receiver:
         udp: Sequence[Listen] = (),
         tls: ssl.SSLContext | None = None,
         verifier: Verifier | None = None,
+        payload_keys: tuple[bytes, ...] = (),
     ) -> None:
         self.folder = folder
+        self.payload_keys = payload_keys
         self.limits = limits or Limits()
         self.refused: Counter[str] = Counter()
         self.lock = threading.Lock()
@@ -232,6 +236,7 @@ class Receiver:
                 sum(account.gaps for account in accounts) + sum(book.gaps for book in books),
                 sum(account.duplicates for account in accounts) + sum(book.duplicates for book in books),
                 sum(account.size for account in accounts) + sum(book.sizes.get("", 0) for book in books),
+                sum(book.unopened for book in books),
             )
 
     def verdict(self) -> Verdict:

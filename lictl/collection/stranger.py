@@ -22,7 +22,7 @@ def speaker_for(connection: Connection, format_: str, port: int) -> Speaker:
         return Stranger(connection, port)
     if format_ == LICTL:
         return Peer(connection)
-    return PduPeer(connection, stream_reader(format_), port)
+    return PduPeer(connection, stream_reader(format_, connection.receiver.payload_keys), port)
 
 
 class Stranger:

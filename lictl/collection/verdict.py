@@ -89,6 +89,8 @@ class EvidenceVerdict:
         duplicates: PDUs that came again and were dropped.
         conflicts: PDUs that came with a number that is taken and other octets; kept.
         unreadable: PDUs that cannot be decoded; kept.
+        sealed: PDUs whose payload stayed closed, kept as they came: their numbers are not judged.
+        unopened: of these, those that none of the payload keys given opens.
         digests, signatures: integrity checks by outcome: "good"; "bad"; "open": what they cover is not here, or no
             key was given.
         ended: the sender told of the interception's end.
@@ -109,6 +111,8 @@ class EvidenceVerdict:
     duplicates: int
     conflicts: int
     unreadable: int
+    sealed: int
+    unopened: int
     digests: dict[str, int]
     signatures: dict[str, int]
     ended: bool
@@ -203,6 +207,8 @@ def judge_evidence(file: Evidence, lock: threading.Lock) -> EvidenceVerdict:
         duplicates=books.duplicates,
         conflicts=books.conflicts,
         unreadable=books.unreadable,
+        sealed=books.sealed,
+        unopened=books.unopened,
         digests=dict(books.digests),
         signatures=dict(books.signatures),
         ended=books.ended,

@@ -6,6 +6,7 @@ Plain Python; only sealed payloads need the package cryptography. Fields: docs/f
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import ipaddress
 import re
@@ -36,19 +37,20 @@ _GAP: Final = re.compile(
 )
 _TIME: Final = re.compile(r"(\d{14})(?:[.,](\d{1,9}))?\d*(?:Z|\+0000)?")
 _AES_256_CBC: Final = 4
+_BLOCK: Final = 16
 
 
 class EtsiFormat:
     """The format, as `lictl.handover.pdu.PduFormat` has it.
 
     Args:
-        payload_key: opens sealed payloads (AES-256); b"": they stay as they are.
+        payload_keys: open sealed payloads (AES-256), whichever fits; none: they stay as they are.
     """
 
     name: ClassVar[str] = NAME
 
-    def __init__(self, payload_key: bytes = b"") -> None:
-        self._key = payload_key
+    def __init__(self, *payload_keys: bytes) -> None:
+        self._keys = payload_keys
 
     def length(self, data: memoryview) -> int:
         """Octets of the first PDU; 0: too few to tell."""
@@ -64,7 +66,12 @@ class EtsiFormat:
         return found.end
 
     def decode(self, pdu: bytes) -> Pdu:
-        """Reads one whole PDU."""
+        """Reads one whole PDU.
+
+        Raises:
+            DecodeError: it is none.
+            WrongKeyError: its payload is sealed, and none of the keys opens it.
+        """
         root = element(pdu, 0, len(pdu))
         if root.tag != _PS_PDU or root.end != len(pdu):
             raise DecodeError("not exactly one PS-PDU")
@@ -74,29 +81,47 @@ class EtsiFormat:
             raise DecodeError("a PS-PDU has a header and one payload")
         if not header.get("li-psDomainId", b"").startswith(_DOMAIN) or "sequenceNumber" not in header:
             raise DecodeError("the header names no domain of LI-PS-PDU or has no sequence number")
-        nodes = tree.parts
-        if "encryptionContainer" in payload and self._key:
-            payload, opened = self._open(payload["encryptionContainer"], header["sequenceNumber"])
-            nodes = (*nodes, opened)
         (choice, content) = next(iter(payload.items()))
-        return _pdu(pdu, header, choice, content, nodes)
+        if choice != "encryptionContainer" or not self._keys:
+            return _pdu(pdu, header, choice, content, tree.parts)
+        for key in self._keys:
+            with contextlib.suppress(DecodeError):
+                (choice, inner), opened = _opened(content, key, header["sequenceNumber"])
+                return _pdu(pdu, header, choice, inner, (*tree.parts, opened))
+        raise WrongKeyError(_pdu(pdu, header, choice, content, tree.parts))
 
-    def _open(self, container: dict[str, Any], number: int) -> tuple[dict[str, Any], Node]:
-        from lictl.handover.etsi_seal import unseal
 
-        if container.get("encryptionType") != _AES_256_CBC:
-            raise DecodeError("sealed in a way that is not known here")
-        try:
-            plain = unseal(container.get("encryptedPayload", b""), self._key, number % 2**32)
-        except ValueError as error:
-            raise DecodeError(f"a sealed payload: {error}") from None
-        inner = element(plain, 0, len(plain))
-        table = {0: ("byteCounter", "int"), 1: ("payload", names.PAYLOAD)}
-        values, node = fields(plain, inner, "EncryptedPayload", table)
-        payload = values.get("payload")
-        if inner.tag != _PS_PDU or not isinstance(payload, dict) or len(payload) != 1:
-            raise DecodeError("a sealed payload does not open: another key?")
-        return payload, node
+class WrongKeyError(DecodeError):
+    """A sealed payload that none of the keys opens.
+
+    Attributes:
+        closed: the PDU as it is without a key.
+    """
+
+    def __init__(self, closed: Pdu) -> None:
+        super().__init__("a sealed payload does not open with the key that was given")
+        self.closed = closed
+
+
+def _opened(container: dict[str, Any], key: bytes, number: int) -> tuple[tuple[str, Any], Node]:
+    """Choice and content of the payload, and its tree; DecodeError: another key, or another way to seal."""
+    from lictl.handover.etsi_seal import unseal
+
+    if container.get("encryptionType") != _AES_256_CBC:
+        raise DecodeError("sealed in a way that is not known here")
+    try:
+        plain = unseal(container.get("encryptedPayload", b""), key, number % 2**32)
+    except ValueError as error:
+        raise DecodeError(f"a sealed payload: {error}") from None
+    inner = element(plain, 0, len(plain))
+    if inner.tag != _PS_PDU or len(plain) - inner.end >= _BLOCK:
+        raise DecodeError("no EncryptedPayload")
+    table = {0: ("byteCounter", "int"), 1: ("payload", names.PAYLOAD)}
+    values, node = fields(plain, inner, "EncryptedPayload", table)
+    payload = values.get("payload")
+    if not isinstance(payload, dict) or len(payload) != 1:
+        raise DecodeError("no EncryptedPayload")
+    return next(iter(payload.items())), node
 
 
 def _pdu(raw: bytes, header: dict[str, Any], choice: str, content: Any, tree: tuple[Node, ...]) -> Pdu:
@@ -109,7 +134,7 @@ def _pdu(raw: bytes, header: dict[str, Any], choice: str, content: Any, tree: tu
     if choice == "tRIPayload":
         return _tri(content, common)
     if choice == "encryptionContainer":
-        return Pdu(kind="other", message=choice, **common)
+        return Pdu(kind="sealed", message=choice, **common)
     first = content[0] if content and isinstance(content[0], dict) else {}
     if choice == "cCPayloadSequence":
         return Pdu(kind="cc", message="IPCC", record=_content(first, number, utc_ns or _time(first)), **common)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 MAX_PDU = 1 << 18
 """Octets of the longest PDU that is taken; the longest frame is 65,600."""
 
-PduKind = Literal["cc", "iri", "integrity", "keepalive", "keepalive-response", "acknowledgement", "test", "other"]
+PduKind = Literal[
+    "cc", "iri", "sealed", "integrity", "keepalive", "keepalive-response", "acknowledgement", "test", "other"
+]  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class Pdu:
 
     Attributes:
         format: name of the format.
-        kind: "cc": content of communication; "iri": everything about it (header reports, events); else of the session.
+        kind: "cc": content of communication; "iri": everything about it (header reports, events); "sealed": either of
+            them, which cannot be told without its key; else of the session.
         raw: its octets.
         message: the format's own name of the message, such as "IPCC" or "PDHR".
         liid: LIID, case id or XID that it names, "" where it names none.

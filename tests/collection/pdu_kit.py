@@ -9,6 +9,7 @@ import socket
 from lictl.handover.etsi_integrity import Integrity
 from lictl.handover.etsi_options import EtsiOptions
 from lictl.handover.etsi_pdu import Names, tlv
+from lictl.handover.etsi_seal import Sealer
 from lictl.handover.etsi_state import State
 from lictl.handover.readers import PDU_FORMATS
 from lictl.keys.agency import AgencyKeys
@@ -29,6 +30,18 @@ def ipcc(number: int, liid: str = "LIID0001", packet: bytes = PACKET, cin: int =
     contents = tlv(0xA2, tlv(0x80, bytes.fromhex("05031402")) + tlv(0xA1, tlv(0x80, packet)))
     payload = tlv(0xA1, tlv(0x30, tlv(0x80, b"\0") + tlv(0xA2, contents)))
     return names(liid).pdu(number, T0 + number * 1000, payload, cin)
+
+
+def event(number: int, liid: str = "LIID0001") -> bytes:
+    """IRI: the interception begins."""
+    begin = tlv(0xA2, tlv(0x80, bytes.fromhex("05031401")) + tlv(0xA1, b""))
+    return names(liid).pdu(number, T0 + number * 1000, tlv(0xA0, tlv(0x30, tlv(0x80, b"\1") + tlv(0xA2, begin))))
+
+
+def sealed(pdus: list[tuple[int, bytes]], key: bytes = KEYS.payload_key) -> list[bytes]:
+    """PDUs with their numbers, payloads sealed as one stream's are."""
+    sealer, state = Sealer(key), State()
+    return [sealer.seal(state, pdu, number, T0) for number, pdu in pdus]
 
 
 def long_form(pdu: bytes) -> bytes:

@@ -13,7 +13,7 @@ import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pdu_kit import PACKET, Operator, ipcc, long_form
+from pdu_kit import KEYS, PACKET, Operator, event, ipcc, long_form, sealed
 from typer.testing import CliRunner
 
 from lictl.cli.app import app
@@ -66,6 +66,29 @@ def test_trees_and_objects() -> None:
     assert values[0]["packet"]["source_port"] == 40000
     assert values[0]["fields"]
     assert values[4]["check"]["algorithm"] == "sha256"
+
+
+def test_sealed_payloads(tmp_path: Path) -> None:
+    """Shown closed without a key and open with it, whatever other key is given; a wrong one is named with the place."""
+    data = b"".join(sealed([(0, event(0)), (0, ipcc(0)), (1, ipcc(1))]))
+    right, wrong, none = (tmp_path / name for name in ("right", "wrong", "none"))
+    right.write_text(KEYS.payload_key.hex() + "\n")
+    wrong.write_text("00" * 32)
+    none.write_text("00" * 31)
+    code, out, _ = run("-", data=data)
+    assert (code, out.count("encryptionContainer"), "UDP" in out) == (0, 3, False)
+    code, out, _ = run("--payload-key", str(wrong), "--payload-key", str(right), "-v", "-", data=data)
+    assert (code, out.count("from target UDP 203.0.113.7:40000"), out.count("event=begin")) == (0, 2, 1)
+    assert "byteCounter" in out
+    code, out, err = run("--payload-key", str(wrong), "-", data=ipcc(0) + data)
+    assert (code, len(out.splitlines())) == (5, 1)
+    assert f"offset {len(ipcc(0))}" in err
+    assert "does not open with the key" in err
+    assert "agency keys" in err
+    assert "damaged" not in err
+    for bad in (none, tmp_path / "nowhere", tmp_path):
+        code, _, err = run("--payload-key", str(bad), "-", data=data)
+        assert (code, str(bad) in err, "Traceback" in err) == (2, True, False)
 
 
 def test_streams_that_are_not_made_of_pdus() -> None:

@@ -15,12 +15,13 @@ from delivery_kit import wait_for
 from handover_records import header, info, numbered, packet, select
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pdu_kit import ETSI, KEYS, PACKET, Line, Operator, ipcc, long_form, names
+from pdu_kit import ETSI, KEYS, PACKET, Line, Operator, event, ipcc, long_form, names, sealed
 
 from lictl.collection.evidence_store import EvidenceStore
 from lictl.collection.framed import stream_reader
 from lictl.collection.integrity import Verifier
 from lictl.collection.listening import Listen
+from lictl.collection.numbers import RECENT
 from lictl.collection.reading import read
 from lictl.collection.receiver import Limits, Receiver
 from lictl.errors import UsageError
@@ -359,16 +360,60 @@ def test_x3_and_its_keep_alive(receiver: Receiver) -> None:
 
 def test_reports_and_events_as_csv_and_json(receiver: Receiver) -> None:
     """An event stands in the JSON lines with all its fields; nothing of it is in a pcapng."""
-    begin = tlv(0xA2, tlv(0x80, bytes.fromhex("05031401")) + tlv(0xA1, b""))
-    event = tlv(0xA0, tlv(0x30, tlv(0x80, b"\1") + tlv(0xA2, begin)))
     with Line(receiver.address) as line:
-        line.send(names().pdu(0, 1_772_366_400_000_000_000, event))
+        line.send(event(0))
         verdict = taken(receiver, 1)
     assert {file.name.rpartition(".")[2] for file in verdict.files} == {"etsi-102232", "jsonl"}
     (text,) = (receiver.folder / "LIID0001.etsi-102232.jsonl").read_text().splitlines()
     said = json.loads(text)
-    assert (said["kind"], said["event"], said["time"]) == ("iri", "begin", "2026-03-01T12:00:00Z")
+    assert (said["kind"], said["event"], said["time"]) == ("iri", "begin", "2026-03-01T12:00:00.123456000Z")
     assert said["fields"]
+
+
+SEALED = sealed([(0, event(0)), (0, ipcc(0)), (1, ipcc(1)), (1, event(1))])
+
+
+def test_sealed_payloads_are_opened_with_the_key(tmp_path: Path) -> None:
+    """Packets, events, numbers and digests as of an open stream; the evidence stays sealed as it came."""
+    keys = (bytes(32), KEYS.payload_key)
+    with Receiver(LOCAL, tmp_path / "r", payload_keys=keys).start() as receiver, Line(receiver.address) as line:
+        line.send(Operator().checked([SEALED[1], SEALED[2]], 0) + SEALED[0] + SEALED[3])
+        line.send(SEALED[2])
+        verdict = taken(receiver, 6)
+    assert (verdict.ok, verdict.content, verdict.events, verdict.duplicates) == (True, 2, 2, 1)
+    assert (verdict.sealed, verdict.unopened, verdict.digests) == (0, 0, {"good": 1})
+    raw, pcapng, jsonl = (tmp_path / "r" / file.name for file in verdict.files)
+    assert raw.read_bytes().count(PACKET) == 0
+    assert SEALED[1] + SEALED[2] in raw.read_bytes()
+    assert pcapng.read_bytes().count(PACKET) == 2
+    assert jsonl.read_text().count('"event": "begin"') == 2
+
+
+@pytest.mark.parametrize("keys", [(), (bytes(32),)])
+def test_sealed_payloads_that_stay_closed(tmp_path: Path, keys: tuple[bytes, ...]) -> None:
+    """Without a key, or with a wrong one, every PDU is kept once: content and IRI, which may have one number.
+
+    Nobody can tell what is missing, so nothing is called so; a key that does not fit is no good verdict.
+    """
+    with Receiver(LOCAL, tmp_path / "r", payload_keys=keys).start() as receiver, Line(receiver.address) as line:
+        line.send(b"".join(SEALED) + SEALED[0] + SEALED[3] + SEALED[1])
+        verdict = taken(receiver, 7)
+    assert (verdict.pdus, verdict.duplicates, verdict.conflicts, verdict.missing) == (4, 3, 0, 0)
+    assert (verdict.ok, verdict.sealed, verdict.unopened) == (not keys, 4, 4 if keys else 0)
+    (raw,) = verdict.files
+    assert (tmp_path / "r" / raw.name).read_bytes() == b"".join(SEALED)
+
+
+def test_an_event_long_behind_the_content_with_its_number(tmp_path: Path) -> None:
+    """Closed, it is kept, though what came with that number before is not remembered any more."""
+    store = EvidenceStore(tmp_path, 8)
+    many = sealed([(number, ipcc(number)) for number in range(RECENT + 8)])
+    (last,) = sealed([(2, event(2))])
+    for raw in (*many, last, last):
+        store.take(ETSI, raw, 1)
+    (evidence,) = store.files.values()
+    assert (evidence.books.pdus, evidence.books.duplicates) == (len(many) + 1, 1)
+    store.close()
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from lictl.delivery.config import StreamConfig
 from lictl.errors import RefusedError, UsageError
 from lictl.handover.base import Event, Gap
 from lictl.handover.decode import decode
-from lictl.handover.decode_etsi import EtsiFormat
+from lictl.handover.decode_etsi import EtsiFormat, WrongKeyError
 from lictl.handover.decoded import DecodeError, Loss, Opening, Record
 from lictl.handover.dialects import dialect
 from lictl.handover.etsi_pdu import ACK_RESPONSE, KEEPALIVE_RESPONSE, Names, option_response, tri
@@ -275,11 +275,14 @@ def test_the_byte_counter_goes_on_after_a_restart() -> None:
 
 
 def test_a_wrong_key_is_seen() -> None:
-    """What does not open is no PDU."""
+    """What does not open says so and stays closed; of several keys the one that fits is found."""
     raw = chunks(made("content", encryption="aes-256-cbc"), packet(FRAME), [FRAME], Position())[0]
-    assert (READER.decode(raw).kind, READER.decode(raw).message) == ("other", "encryptionContainer")
-    with pytest.raises(DecodeError):
-        EtsiFormat(bytes(32)).decode(raw)
+    assert (READER.decode(raw).kind, READER.decode(raw).message) == ("sealed", "encryptionContainer")
+    for keys in ((bytes(32),), (bytes(32), bytes([1]) * 32)):
+        with pytest.raises(WrongKeyError, match="does not open") as refused:
+            EtsiFormat(*keys).decode(raw)
+        assert refused.value.closed == READER.decode(raw)
+    assert EtsiFormat(bytes(32), KEYS.payload_key).decode(raw).kind == "cc"
 
 
 # ---- liberal reading, bounded
