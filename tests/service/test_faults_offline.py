@@ -57,7 +57,8 @@ class Act:
         return [name for name in NAMES if name.startswith(f"{self.op}.")]
 
 
-NAMES = sorted(faults.names(), key=lambda name: int(faults.names()[name].rpartition(":")[2]))
+PLACES = faults.names()
+NAMES = sorted(PLACES, key=lambda name: int(PLACES[name].rpartition(":")[2]))
 BY_NAME = {"name": "L1"}
 STOPS = {"warrant.suspend", "warrant.revoke"}
 ACTS = [
