@@ -90,9 +90,6 @@ class _Atis(NativeEncoder):
         names, content = self._constants()
         self._kept = (ffi.from_buffer(names), ffi.from_buffer(content))
         self._c = ffi.new("struct ln_atis *", (*self._kept, len(names), len(content), self._digits))
-        self._told: Event | None = None
-        self._before: tuple[str, ...] = ()
-        self._now: tuple[str, ...] = ()
 
     def _constants(self) -> tuple[bytes, bytes]:
         """`names` and `content` of struct ln_atis; here those of the reports."""
@@ -112,28 +109,16 @@ class _Atis(NativeEncoder):
 
     def event(self, event: Event) -> bytes:
         """The state of the surveillance, and for each address whether its traffic is intercepted from now on."""
-        if event is not self._told:  # one that could not be written comes again
-            self._told, self._before, self._now = event, self._now, event.addresses
-        begun, ended = self._sessions(event)
+        begun, ended = _sessions(event)
         name, status = MESSAGES[event.kind]
+        if event.suspended and event.kind == "change":
+            status = "changed, suspended"
         window = f"{format_rfc3339(event.starts_ns)} to {format_rfc3339(event.ends_ns)}"
         counts = f"packets delivered {event.records}, lost {event.lost}"
         told = self._message(name, event.ns, surveillanceStatus=f"{status}; window {window}; {counts}")
         closed = b"".join(self._session("session-End", event.ns, each, status) for each in ended)
         opened = b"".join(self._session("session-Already-Established", event.ns, each, "") for each in begun)
         return closed + told + opened
-
-    def _sessions(self, event: Event) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Addresses whose interception begins and those whose interception ends with the event."""
-        if event.kind in ("begin", "resume"):
-            return event.addresses, ()
-        if event.kind in ("suspend", "end"):
-            return (), event.addresses
-        if event.kind == "continue":
-            return (), ()
-        before, now = set(self._before), set(self._now)
-        begun = tuple(each for each in self._now if each not in before)
-        return begun, tuple(each for each in self._before if each not in now)
 
     def _session(self, name: str, ns: int, address: str, reason: str) -> bytes:
         """Subscriber and session are known by the address alone here; the content identifier leads to the packets."""
@@ -249,6 +234,19 @@ class AtisHeaders(_Atis, HeadersEncoder):
             flows[name] = stored[name]
         flows["first_ns"] = self._since_ns
         self._flows.flows = flows
+
+
+def _sessions(event: Event) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Addresses whose interception begins and those whose interception ends with the event."""
+    if event.kind in ("begin", "resume"):
+        return event.addresses, ()
+    if event.kind == "continue" or event.suspended:
+        return (), ()
+    if event.kind in ("suspend", "end"):
+        return (), tuple(dict.fromkeys((*event.before, *event.addresses)))
+    before, now = set(event.before), set(event.addresses)
+    begun = tuple(each for each in event.addresses if each not in before)
+    return begun, tuple(each for each in event.before if each not in now)
 
 
 def time_text(utc_ns: int, digits: int) -> str:

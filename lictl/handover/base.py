@@ -140,6 +140,8 @@ class Event:
         ends_ns: likewise, first instant outside.
         records: packets delivered until then.
         lost: packets lost until then.
+        suspended: nothing was intercepted when it happened, and with "change" nothing is afterwards either.
+        before: the addresses that the agency was told of last; with "change" some of them may be gone.
     """
 
     kind: EventKind
@@ -149,6 +151,8 @@ class Event:
     ends_ns: int = 0
     records: int = 0
     lost: int = 0
+    suspended: bool = False
+    before: tuple[str, ...] = field(default=(), repr=False)
 
 
 class Encoder(ABC):

@@ -56,6 +56,8 @@ NOTHING_KNOWN: Final = Access()
 def event_payload(event: Event) -> bytes:
     """The Payload that tells of an event."""
     iri_type, access_event = _EVENTS[event.kind]
+    if event.suspended and event.kind == "change":  # no session is there to go on
+        iri_type = REPORT
     return session_payload(iri_type, access_event, event.addresses)
 
 

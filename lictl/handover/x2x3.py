@@ -90,6 +90,8 @@ class _X2X3(PduEncoder):
             "from": format_rfc3339(event.starts_ns), "to": format_rfc3339(event.ends_ns),
             "records": event.records, "lost": event.lost,
         }  # fmt: skip
+        if event.suspended and event.kind == "change":
+            told["suspended"] = True
         return self._tell(event.ns, told)
 
     def gap(self, gap: Gap) -> bytes:

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 def of_event(event: Event) -> bytes:
     """Begin, resume, continue, change, suspend or end."""
     window = {"starts": format_rfc3339(event.starts_ns), "ends": format_rfc3339(event.ends_ns)}
-    return _line(event.kind, event.ns, addresses=event.addresses, window=window, records=event.records, lost=event.lost)
+    suspended = {"suspended": True} if event.suspended and event.kind == "change" else {}
+    return _line(
+        event.kind, event.ns, addresses=event.addresses, window=window, records=event.records, lost=event.lost,
+        **suspended,
+    )  # fmt: skip
 
 
 def of_gap(gap: Gap) -> bytes:

@@ -3,10 +3,9 @@
 
 from __future__ import annotations
 
-import struct
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -15,6 +14,9 @@ from lictl.delivery.blocks import BlockKind
 from lictl.delivery.spool import SpoolFull
 from lictl.handover.base import Gap
 from lictl.mediation import notes
+from lictl.mediation.counts import StreamCounts
+from lictl.mediation.stored import Stored, owner_of
+from lictl.mediation.told import Told
 from lictl.probe.batch import Position
 from lictl.times import now_ns
 
@@ -31,7 +33,6 @@ U64 = np.ndarray[Any, np.dtype[np.uint64]]
 
 # What a spool that was full is given to recover before it is tried again: each try writes an opening and a gap.
 RETRY_S = 0.1
-_OWNER = struct.Struct("<IQ")
 MAX_EVENTS = 1024
 """Events that wait for room in a spool; of more, the oldest are dropped: the newest tell how things stand."""
 
@@ -53,40 +54,6 @@ class SpoolLike(Protocol):
     ) -> object: ...  # fmt: skip
 
 
-@dataclass(slots=True)
-class StreamCounts:
-    """Packets since this daemon started.
-
-    Attributes:
-        records: written to the spool.
-        bytes: payload bytes of them, openings and gaps included.
-        lost_kernel: losses before the records reached user space.
-        lost_quota: the spool was full.
-        lost_disk: the spool could not be written.
-        lost_fault: a defect of lictl.
-        lost_format: the agency's format cannot carry them, such as frames without an IP packet.
-        refused: outside the window or of the wrong kind; no number was given to them.
-        duplicates: seen again after a restart.
-        errors: failed attempts to write.
-    """
-
-    records: int = 0
-    bytes: int = 0
-    lost_kernel: int = 0
-    lost_quota: int = 0
-    lost_disk: int = 0
-    lost_fault: int = 0
-    lost_format: int = 0
-    refused: int = 0
-    duplicates: int = 0
-    errors: int = 0
-
-    @property
-    def lost(self) -> int:
-        """All losses, of whatever class."""
-        return self.lost_kernel + self.lost_quota + self.lost_disk + self.lost_fault + self.lost_format
-
-
 class Stream:
     """Writes an encoder's output to a spool and keeps the numbers right when that fails.
 
@@ -99,6 +66,7 @@ class Stream:
         position: where the stream stands: the last number given, the last slot_seq taken on each CPU.
         counts: of this daemon's life.
         pending: a gap that has to be written before anything else; None where there is none.
+        told: the event that the agency was told last, as the spool holds it; None: none yet.
         failure: why the last write failed; "" while all is well.
         failing: the class of that failure.
     """
@@ -118,12 +86,13 @@ class Stream:
         self.encoder = encoder
         self.counts = StreamCounts()
         self.pending: Gap | None = None
+        self.told: Told | None = None
         self.failure = ""
         self.failing: GapReason = "quota"
         self._spool = spool
-        self._owner = _OWNER.pack(claim, incarnation)
-        self._events: deque[Event] = deque(maxlen=MAX_EVENTS)
-        self._notes: deque[tuple[bytes, int]] = deque(maxlen=MAX_EVENTS)
+        self._owner = owner_of(claim, incarnation)
+        self._events: deque[Told] = deque(maxlen=MAX_EVENTS)
+        self._notes: deque[_Note] = deque(maxlen=MAX_EVENTS)
         self._rotation = rotation
         self._opened = False
         self._retry_at = 0.0
@@ -131,12 +100,14 @@ class Stream:
         self.position = self._recover(spool)
 
     def _recover(self, spool: SpoolLike) -> Position:
-        stored = spool.position
-        owner, rest, _ = _parts(stored)
-        position = Position.from_bytes(rest) if owner == self._owner else Position()
+        stored = Stored.split(spool.position)
+        position = stored.place(self._owner)
+        self.told = stored.told
+        if self._rotation is not None and self.told is not None and not self.told.noted:
+            self._notes.append(_Note.of(self.told))
         # Behind what the spool holds: it may have skipped numbers that the agency might know.
         position.next_sequence = spool.next_sequence - 1
-        if stored and owner != self._owner:
+        if stored.owner and stored.owner != self._owner:
             # The kernel's counters began anew (restart of the machine): nobody counted in between.
             now = now_ns()
             self.pending = Gap(0, position.next_sequence + 1, "restart", now, now)
@@ -144,15 +115,27 @@ class Stream:
 
     def stored_position(self) -> bytes:
         """Where the stream stands now, as the spool keeps it beside a block."""
-        return self._owner + self.position.to_bytes() + self.encoder.state()
+        return self._stored(self.position)
 
     def stored_behind(self, cpus: U16, slot_seqs: U64, sequence: int) -> bytes:
         """The same behind some records that follow on the newest block: their CPUs, slot_seqs and last number."""
-        owner, rest, _ = _parts(self._spool.position)
-        position = Position.from_bytes(rest) if owner == self._owner else Position()
+        position = Stored.split(self._spool.position).place(self._owner)
         np.maximum.at(position.last_slot_seq, cpus, slot_seqs)
         position.next_sequence = sequence
-        return self._owner + position.to_bytes() + self.encoder.state()
+        return self._stored(position)
+
+    @property
+    def standing(self) -> Told | None:
+        """The newest event of all: told last, or of those that wait. From any thread."""
+        try:
+            return self._events[-1]
+        except IndexError:
+            return self.told
+
+    @property
+    def waiting(self) -> tuple[Told, ...]:
+        """Events that there is no room for yet, in order. From any thread."""
+        return tuple(self._events)
 
     @property
     def writable(self) -> bool:
@@ -226,9 +209,16 @@ class Stream:
         self.lose(Gap(lost, first, reason, min(self._last_ns, to_ns) or to_ns, to_ns), 0, None)
         _ = self.writable
 
-    def event(self, event: Event) -> None:
-        """Tells the agency of it, at this place of the stream; one that there is no room for waits."""
-        self._events.append(event)
+    def event(self, event: Event, terms: bytes = bytes(16)) -> None:
+        """Tells the agency of it, at this place of the stream; one that there is no room for waits.
+
+        Args:
+            event: without `before`.
+            terms: what the mark of it shall hold, see Told.
+        """
+        newest = self.standing
+        number = newest.number + 1 if newest is not None else 1
+        self._events.append(Told(number, event, terms, noted=self._rotation is None))
         _ = self.writable
 
     def tick(self, now_ns: int) -> None:
@@ -250,18 +240,26 @@ class Stream:
         """
         try:
             self._write_first()
-            self._mark(BlockKind.END, b"", self.stored_position())
+            told = self.told and replace(self.told, ended=True)
+            self._mark(BlockKind.END, b"", self._stored(self.position, told))
+            self.told = told
         except Exception as error:  # the encoder goes back to what the spool holds: no number is given in vain
             self._failed(error)
             raise
 
-    def _stored_here(self) -> bytes:
-        """The newest block's position with the encoder's present state: for blocks that move nothing else."""
-        owner, position, _ = _parts(self._spool.position)
-        state = self.encoder.state()
-        if not owner and state:  # the very first block of a stream
-            owner, position = self._owner, Position().to_bytes()
-        return owner + position + state
+    def _stored_here(self, told: Told | None = None) -> bytes:
+        """The newest block's position with the encoder's present state: for blocks that move nothing else.
+
+        Args:
+            told: the event that the block tells of; None: as before.
+        """
+        stored = Stored.split(self._spool.position)
+        if not stored.owner:  # the very first block of a stream
+            return self._stored(Position(), told)
+        return stored._replace(state=self.encoder.state(), told=told or self.told).to_bytes()
+
+    def _stored(self, position: Position, told: Told | None = None) -> bytes:
+        return Stored(self._owner, position.to_bytes(), self.encoder.state(), told or self.told).to_bytes()
 
     def _failed(self, error: Exception) -> None:
         self.counts.errors += 1
@@ -287,7 +285,7 @@ class Stream:
 
     def _write_opening(self) -> None:
         if not self._opened:
-            self.encoder.resume(_parts(self._spool.position)[2])
+            self.encoder.resume(Stored.split(self._spool.position).state)
             opening = self.encoder.opening()
             # It moves nothing: a gap that follows is found again, as a jump, if this process dies in between.
             self._mark(BlockKind.OPEN, opening, self._stored_here())
@@ -307,23 +305,29 @@ class Stream:
             self.pending = None
             if self._rotation is not None:
                 self._rotation.add(0, len(payload))
-                self._notes.append((notes.of_gap(gap), gap.to_ns))
+                self._notes.append(_Note(notes.of_gap(gap), gap.to_ns))
         self.failure = ""
 
     def _write_events(self) -> None:
         while self._events:
-            event = self._events[0]
-            if told := self.encoder.event(event):
-                self._mark(BlockKind.EVENT, told, self._stored_here())
+            self._write_notes()
+            told = self._events[0]
+            before = self.told.event.addresses if self.told is not None else ()
+            if payload := self.encoder.event(replace(told.event, before=before)):
+                self._mark(BlockKind.EVENT, payload, self._stored_here(told))
+            self.told = told
             self._events.popleft()
             if self._rotation is not None:
-                self._notes.append((notes.of_event(event), event.ns))
+                self._notes.append(_Note.of(told))
                 self._rotation.tell()
 
     def _write_notes(self) -> None:
         """Behind the blocks that they tell of: were both one step, a retry would hand an event over twice."""
         while self._notes:
-            self._mark(BlockKind.NOTE, self._notes[0][0], self._stored_here(), self._notes[0][1])
+            note = self._notes[0]
+            told = replace(note.told, noted=True) if note.told is not None else None
+            self._mark(BlockKind.NOTE, note.line, self._stored_here(told), note.ns)
+            self.told = told or self.told
             self._notes.popleft()
 
     def _mark(self, kind: BlockKind, payload: bytes, position: bytes, ns: int = 0) -> None:
@@ -337,10 +341,17 @@ class Stream:
             self._rotation.add(0, len(payload))
 
 
-def _parts(stored: bytes) -> tuple[bytes, bytes, bytes]:
-    """Owner, position and encoder's state of a block's position."""
-    behind = _OWNER.size + Position.size(stored[_OWNER.size :])
-    return stored[: _OWNER.size], stored[_OWNER.size : behind], stored[behind:]
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """A line for the file of events; `told`: the event that it is of."""
+
+    line: bytes
+    ns: int
+    told: Told | None = None
+
+    @classmethod
+    def of(cls, told: Told) -> _Note:
+        return cls(notes.of_event(told.event), told.event.ns, told)
 
 
 def reason_of(error: Exception) -> GapReason:

@@ -11,8 +11,9 @@ import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
+from lictl.handover.base import EventKind
 from lictl.home import FILE_MODE, FOLDER_MODE
 from lictl.service.accounting import Base
 
@@ -31,6 +32,7 @@ class Saved:
         quota: lost since then because the spool was full.
         other: lost since then in user space for other reasons.
         ended: the END block is on disk: nothing more comes.
+        waiting: events that the spool has no room for yet: number in the stream, kind, UTC ns.
     """
 
     claim: int
@@ -39,13 +41,17 @@ class Saved:
     quota: int = 0
     other: int = 0
     ended: bool = False
+    waiting: tuple[tuple[int, EventKind, int], ...] = ()
 
 
 def load(path: Path) -> Saved | None:
     """What was saved; None where there is nothing, or nothing that can be read."""
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
         plain = json.loads(path.read_text())
-        return Saved(**{**plain, "base": Base(**plain["base"])})
+        waiting = tuple((int(number), kind, int(ns)) for number, kind, ns in plain.get("waiting", ()))
+        if not {kind for _, kind, _ in waiting} <= {*get_args(EventKind)}:
+            return None
+        return Saved(**{**plain, "base": Base(**plain["base"]), "waiting": waiting})
     return None
 
 

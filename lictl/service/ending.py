@@ -9,7 +9,7 @@ from lictl.errors import LictlError
 from lictl.service.accounting import account
 from lictl.service.live import Phase
 from lictl.service.settling import Snapshot, kernel_of, settle, snapshot
-from lictl.service.telling import tell_at_once
+from lictl.service.telling import tell_end
 
 if TYPE_CHECKING:
     from lictl.service.live import LiveOrder
@@ -38,9 +38,7 @@ def _write_end(rooms: Rooms, order: LiveOrder, taken: Snapshot) -> bool:
     settle(rooms, taken)
     for stream in order.streams:
         if not stream.ended:
-            if not stream.told_end:
-                stream.told_end = True
-                tell_at_once(order, stream, "end")
+            tell_end(order, stream)
             try:
                 stream.stream.end()
             except (LictlError, OSError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from lictl import log
 from lictl.errors import LictlError
 from lictl.service.live import LEAD_NS, LiveOrder, LiveStream, Phase, accounts_folder, open_stream
-from lictl.service.telling import tell_at_once
+from lictl.service.telling import tell_due
 from lictl.warrants.states import LIVE, OVER
 
 if TYPE_CHECKING:
@@ -39,8 +39,12 @@ class Enlisting:
         """It has taken something in an earlier life, or could have."""
         return accounts_folder(self._rooms.home, warrant).is_dir()
 
-    def take_up(self, warrant: Warrant, now: int) -> LiveOrder | None:
-        """The order with its streams open; None where there is nothing to take up. Called by several threads."""
+    def take_up(self, warrant: Warrant, now: int, *, active: bool) -> LiveOrder | None:
+        """The order with its streams open; None where there is nothing to take up. Called by several threads.
+
+        Args:
+            active: it will be armed at once if it is live.
+        """
         known = self.was_armed_here(warrant) or self.has_files(warrant)
         if warrant.state in LIVE and now < warrant.starts_ns - LEAD_NS:
             return self.order(warrant, Phase.WAITING)
@@ -48,16 +52,17 @@ class Enlisting:
             if not known:
                 self._rooms.store.release_slot(warrant.id)  # it ended without ever having been armed
                 return None
-            return self.opened(warrant, Phase.ENDING)
+            return self.opened(warrant, Phase.ENDING, active=False)
         phase = Phase.ARMED if warrant.state in LIVE else Phase.SUSPENDED
         if phase is Phase.SUSPENDED and not known:
             return self.order(warrant, phase)
-        return self.opened(warrant, phase) or self.order(warrant, Phase.WAITING if warrant.state in LIVE else phase)
+        opened = self.opened(warrant, phase, active=active and phase is Phase.ARMED)
+        return opened or self.order(warrant, Phase.WAITING if warrant.state in LIVE else phase)
 
-    def opened(self, warrant: Warrant, phase: Phase) -> LiveOrder | None:
+    def opened(self, warrant: Warrant, phase: Phase, *, active: bool) -> LiveOrder | None:
         """As `_open`; None, and an alarm, where that is not possible now."""
         try:
-            order = self._open(warrant, phase)
+            order = self._open(warrant, phase, active=active)
         except LictlError as error:
             _log.error("order not taken up", order=warrant.id, error=type(error).__name__, **log.place(error))
             self._rooms.alarms.set("agency-gone", warrant.id, f"Order {warrant.id} is not served.")
@@ -65,8 +70,12 @@ class Enlisting:
         self._rooms.alarms.clear("agency-gone", warrant.id)
         return order
 
-    def _open(self, warrant: Warrant, phase: Phase) -> LiveOrder:
-        """Opens the streams and readies the slot's counters; nobody knows the order yet."""
+    def _open(self, warrant: Warrant, phase: Phase, *, active: bool) -> LiveOrder:
+        """Opens the streams and readies the slot's counters; nobody knows the order yet.
+
+        Args:
+            active: it is armed, or will be at once; else it is suspended, held back or over.
+        """
         rooms = self._rooms
         order = self.order(warrant, phase)
         try:
@@ -79,9 +88,8 @@ class Enlisting:
             for stream in order.streams:
                 if stream.ended:
                     continue
-                # An order that is suspended stays so: its agency hears of it again when it is resumed or over.
-                if phase in (Phase.WAITING, Phase.ARMED):
-                    tell_at_once(order, stream, "continue" if stream.spool.last_block else "begin")
+                if phase is not Phase.ENDING:  # its end is told behind its last packet
+                    tell_due(order, stream, active=active, restarted=True)
                 _ = stream.stream.writable  # the opening, and what a restart has to tell, before any packet
             if not self.was_armed_here(warrant):
                 for stream in order.streams:

@@ -54,6 +54,7 @@ class InForce:
     def approved(self, order: Warrant) -> str:
         """See `Effects`."""
         if order.state == "suspended":
+            self._registry.renew(order)
             return "It is approved, and has its effect when the order is resumed."
         try:
             phase = self._registry.enforce(order)

@@ -21,6 +21,7 @@ from lictl.service import accounting, accounts
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from lictl.handover.base import EventKind
     from lictl.home import Home
     from lictl.service.rooms import Rooms
     from lictl.warrants.model import Agency, Warrant
@@ -60,7 +61,6 @@ class LiveStream:
         path: of the account file.
         config: what the delivery worker has to know.
         ended: its END block is written.
-        told_end: the agency is told that the order is over, or will be as soon as the spool has room.
         noted: what the account file tells now.
         reconciled: the account was compared with the kernel's counters since this daemon started.
     """
@@ -73,7 +73,6 @@ class LiveStream:
     path: Path
     config: StreamConfig
     ended: bool = False
-    told_end: bool = False
     noted: accounts.Saved | None = None
     reconciled: bool = False
 
@@ -108,6 +107,7 @@ class LiveStream:
             self.saved.quota + counts.lost_quota,
             self.saved.other + counts.lost_disk + counts.lost_fault + counts.lost_format,
             self.ended,
+            self._waiting,
         )
         if now != self.noted:
             accounts.save(self.path, now)
@@ -117,7 +117,12 @@ class LiveStream:
         """Writes down that the kernel's counters end here: the account so far becomes the base. Raises OSError."""
         base = accounting.Base(account.delivered + account.in_spool, sum(account.lost.values()), account.withheld,
                                account.lost)  # fmt: skip
-        accounts.save(self.path, accounts.Saved(self.saved.claim, COUNTERS_FOLDED, base, ended=self.ended))
+        saved = accounts.Saved(self.saved.claim, COUNTERS_FOLDED, base, ended=self.ended, waiting=self._waiting)
+        accounts.save(self.path, saved)
+
+    @property
+    def _waiting(self) -> tuple[tuple[int, EventKind, int], ...]:
+        return tuple((each.number, each.event.kind, each.event.ns) for each in self.stream.waiting)
 
 
 @dataclass(slots=True)
@@ -219,7 +224,8 @@ def _opened(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, incarn
                           keys.eddsa_seed if agency.transport.kind == "files" else b"")  # fmt: skip
     transport = placed(rooms.store.transport(agency.name), home.outbox / agency.name)
     receiver = replace(agency, transport=transport)
-    return LiveStream(name, receiver, spool, stream, saved, path, config, ended=saved.ended)
+    ended = saved.ended or (stream.told is not None and stream.told.ended)
+    return LiveStream(name, receiver, spool, stream, saved, path, config, ended)
 
 
 def _base(saved: accounts.Saved | None, spool: Spool, stream: Stream, claim: int, incarnation: int) -> accounts.Saved:
@@ -231,7 +237,8 @@ def _base(saved: accounts.Saved | None, spool: Spool, stream: Stream, claim: int
     if passed:  # the counters go on, but the file is lost: what was passed since they began is known
         before = max(totals.records + totals.lost - passed, 0)
         records = min(before, totals.records)
-        return accounts.Saved(claim, incarnation, accounting.Base(records, before - records))
+        base = accounting.Base(records, before - records)
+        return accounts.Saved(claim, incarnation, base, waiting=saved.waiting if saved is not None else ())
     old = saved or accounts.Saved(claim, incarnation, accounting.Base())
     classes = dict(old.base.classes)
     classes["quota"] = classes.get("quota", 0) + old.quota
@@ -241,4 +248,4 @@ def _base(saved: accounts.Saved | None, spool: Spool, stream: Stream, claim: int
         classes, rest = {}, totals.lost
     classes["ring"] = classes.get("ring", 0) + rest
     base = accounting.Base(totals.records, totals.lost, old.base.withheld, classes)
-    return accounts.Saved(claim, incarnation, base, ended=old.ended)
+    return accounts.Saved(claim, incarnation, base, ended=old.ended, waiting=old.waiting)

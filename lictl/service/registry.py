@@ -33,7 +33,7 @@ from lictl.service.live import LEAD_NS, LiveOrder, Phase
 from lictl.service.parallel import in_parallel
 from lictl.service.room import Room
 from lictl.service.takeup import TakeUp
-from lictl.service.telling import tell
+from lictl.service.telling import agree
 from lictl.times import now_ns
 from lictl.warrants.records import to_armed
 from lictl.warrants.states import LIVE, OVER
@@ -99,7 +99,7 @@ class Registry:
             self._kernel.take_over()
             self._kernel.write(due)
             here = [warrant for warrant in unfinished if self._entry.was_armed_here(warrant)]
-            self._taking_up = TakeUp(self._rooms, here, self._take_up_all)
+            self._taking_up = TakeUp(self._rooms, here, lambda some: self._take_up_all(some, allowed=allowed))
             self._taking_up.run([warrant for warrant in unfinished if not self._entry.was_armed_here(warrant)])
             self._taking_up = None
             armed = [order for order in self._orders.values() if order.phase is Phase.ARMED]
@@ -114,10 +114,14 @@ class Registry:
             self._taking_up.meet(batch)
         self._rooms.mediator.take(batch, self.live)
 
-    def _take_up_all(self, some: Sequence[Warrant]) -> None:
+    def _take_up_all(self, some: Sequence[Warrant], *, allowed: bool) -> None:
         """Several orders at once: it is mostly waiting for the disk."""
         now = now_ns()
-        for order in in_parallel(lambda warrant: self._entry.take_up(warrant, now), some):
+
+        def take_up(warrant: Warrant) -> LiveOrder | None:
+            return self._entry.take_up(warrant, now, active=allowed and self._time.open(warrant, now))
+
+        for order in in_parallel(take_up, some):
             if order is not None:
                 self._enlist(order)
         self._publish()
@@ -135,25 +139,21 @@ class Registry:
             ARMED, or WAITING where its window has not begun or the kernel does not take it yet (an alarm says so).
         """
         with self._lock:
-            order, resumed = self._orders.get(warrant.id), False
+            order = self._orders.get(warrant.id)
             if order is None:
                 order = self._orders[warrant.id] = self._entry.order(warrant, Phase.WAITING)
             elif order.phase is Phase.SUSPENDED:
                 if order.streams:  # what was taken before the suspension is judged by the window of then
                     self._rooms.datapath.call(lambda: self._rooms.datapath.drain_past(time.monotonic_ns()))
                 order.phase = Phase.WAITING
-                resumed = True
             self._renew(order, warrant)
             if order.phase is Phase.WAITING:
                 order.since = -RETRY_S
                 self._arm_due(now_ns())
-            order = self._orders[warrant.id]  # opening its streams made another entry of it
-            if resumed and order.phase is Phase.ARMED:
-                tell(self._rooms, order, "resume")
-            return order.phase
+            return self._orders[warrant.id].phase  # opening its streams made another entry of it
 
     def renew(self, warrant: Warrant) -> None:
-        """Takes up a window that became shorter."""
+        """Takes up a window that became shorter, or what was changed of a suspended order."""
         with self._lock:
             order = self._orders.get(warrant.id)
             if order is not None:
@@ -163,10 +163,13 @@ class Registry:
         if order.id in self._halted:  # somebody stops it at this moment
             return
         before, order.warrant = order.warrant, warrant
+        if order.phase is Phase.SUSPENDED:  # what is still in the rings is judged by the window of then
+            agree(self._rooms, [order], active=False)
+            return
         order.starts_ns, order.ends_ns = warrant.starts_ns, warrant.ends_ns
         if order.phase is Phase.ARMED and to_armed(before) != to_armed(warrant):
             self._write_armed()
-            tell(self._rooms, order, "change")
+            agree(self._rooms, [order], active=True)
 
     def check(self, file: WarrantFile, instead: Warrant | None = None) -> None:
         """Refuses an order that the kernel's tables have no room for. Raises TargetLimitError."""
@@ -204,7 +207,7 @@ class Registry:
                 order.warrant, order.phase, order.since = warrant, Phase.SUSPENDED, time.monotonic()
                 if armed:
                     self._write_armed()
-                    tell(self._rooms, order, "suspend")
+                agree(self._rooms, [order], active=False)
 
     def _over(self, over: Sequence[tuple[LiveOrder | None, Warrant]]) -> None:
         """Ends orders in whatever phase they are."""
@@ -225,7 +228,7 @@ class Registry:
         if not self._entry.has_files(ended):
             self._rooms.store.release_slot(ended.id)
             return
-        order = self._entry.opened(ended, Phase.ENDING)
+        order = self._entry.opened(ended, Phase.ENDING, active=False)
         if order is not None:  # else the next start takes it up
             self._enlist(order)
             self._publish()
@@ -254,6 +257,7 @@ class Registry:
                 order.phase, order.since = Phase.WAITING, time.monotonic()
                 _log.warning("order held back", order=order.id)
             self._write_armed()
+            agree(self._rooms, held, active=False)
 
     def expire_drafts(self, trusted: bool = True) -> None:
         """Ends what waits for approval and would begin too late; called now and then."""
@@ -294,14 +298,16 @@ class Registry:
         """Opens the streams of an order that was not armed yet; False where that has to be tried again."""
         order.since = time.monotonic()
         if not order.streams:
-            opened = self._entry.opened(order.warrant, Phase.WAITING)
+            opened = self._entry.opened(order.warrant, Phase.WAITING, active=True)
             if opened is None:
                 return False
             self._enlist(opened)
         return True
 
     def _arm(self, orders: Sequence[LiveOrder]) -> None:
-        self._arming.arm([self._orders[order.id] for order in orders])
+        armed = [self._orders[order.id] for order in orders]
+        self._arming.arm(armed)
+        agree(self._rooms, [order for order in armed if order.phase is Phase.ARMED], active=True)
 
     def _end(self, over: Sequence[tuple[LiveOrder, Warrant]]) -> None:
         """Takes orders out of the kernel's tables, all of them in one change."""

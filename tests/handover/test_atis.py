@@ -222,8 +222,8 @@ def test_a_frame_that_is_not_ip_is_told_without_content() -> None:
     assert (pdu.sequence, pdu.record and pdu.record.data, chunks[0].records) == (1, b"", 1)
 
 
-def event(kind: Any, *addresses: str) -> Event:
-    return Event(kind, T0, addresses, T0, T0 + 10**9, 5, 2)
+def event(kind: Any, *addresses: str, before: tuple[str, ...] = ()) -> Event:
+    return Event(kind, T0, addresses, T0, T0 + 10**9, 5, 2, before=before)
 
 
 @pytest.mark.parametrize("mode", ["headers", "content"])
@@ -231,7 +231,7 @@ def test_events_tell_of_surveillance_and_addresses(mode: Any) -> None:
     """What begins and ends, for each address; an event that comes again after a full spool tells the same."""
     made = encoder(FORM, info(mode))
     told = [[pdu.event for pdu in pdus(made.event(event("begin", "203.0.113.7", "2001:db8::/56")))]]
-    change = event("change", "2001:db8::/56", "203.0.113.9")
+    change = event("change", "2001:db8::/56", "203.0.113.9", before=("203.0.113.7", "2001:db8::/56"))
     first = made.event(change)
     assert made.event(change) == first
     told += [

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from lictl import log
 from lictl.home import Home
 from lictl.service import accounts, notify, pins
-from lictl.service.accounting import Base
 from lictl.service.alarms import FIXES, Alarms
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "operator-guide.md"
@@ -42,14 +41,18 @@ def test_the_guide_explains_every_alarm() -> None:
 
 def test_an_account_file_is_read_as_it_was_written(tmp_path: Path) -> None:
     """All of it."""
-    saved = accounts.Saved(77, 2**64 - 1, Base(5, 3, 1, {"ring": 3}), quota=2, other=1, ended=True)
+    base, waiting = accounts.Base(5, 3, 1, {"ring": 3}), ((3, "suspend", 7),)
+    saved = accounts.Saved(77, 2**64 - 1, base, quota=2, other=1, ended=True, waiting=waiting)
     accounts.save(tmp_path / "a" / "x.json", saved)
     assert accounts.load(tmp_path / "a" / "x.json") == saved
     assert (tmp_path / "a" / "x.json").stat().st_mode & 0o777 == 0o600
 
 
+DAMAGED = [b"{}", b"[]", b'{"base": {}}', b'{"claim": 1}', b'"x"', b'{"waiting": [[1, "x", 2]]}']
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.one_of(st.binary(max_size=50), st.sampled_from([b"{}", b"[]", b'{"base": {}}', b'{"claim": 1}'])))
+@given(st.one_of(st.binary(max_size=50), st.sampled_from(DAMAGED)))
 def test_a_damaged_account_file_is_no_account(tmp_path: Path, data: bytes) -> None:
     """Never an error: the sums are found again without it."""
     (tmp_path / "x.json").write_bytes(data)

@@ -1,0 +1,333 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an agency is told of an interception: each event once, wherever the daemon is killed, and whatever it missed."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from handover_records import CLAIM, T0, info
+
+from lictl.delivery.blocks import HEADER_BYTES, BlockKind
+from lictl.delivery.filing import Filing
+from lictl.delivery.reader import SpoolReader, Stored
+from lictl.delivery.spool import Spool, SpoolFull
+from lictl.handover.base import Event
+from lictl.handover.pdu import split
+from lictl.handover.readers import PDU_FORMATS
+from lictl.handover.registry import encoder
+from lictl.mediation import stream as stream_module
+from lictl.mediation.rotation import Rotation
+from lictl.mediation.stream import Stream
+from lictl.mediation.told import MAX_TOLD, Told
+from lictl.service import enlisting
+from lictl.service.accounting import Base
+from lictl.service.accounts import Saved, load
+from lictl.service.ending import _write_end
+from lictl.service.live import LiveOrder, LiveStream, Phase
+from lictl.service.registry import Registry
+from lictl.service.telling import agree, due, tell_due, terms_of
+from lictl.targets.grammar import parse
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lictl.handover.base import EventKind
+
+QUOTA = 1 << 24
+A, B = "ip:203.0.113.7", "ip:203.0.113.9"
+TERMS = b"t" * 16
+
+
+def mark(kind: EventKind, *, suspended: bool = False, terms: bytes = TERMS) -> Told:
+    return Told(1, Event(kind, T0, suspended=suspended), terms)
+
+
+@pytest.mark.parametrize(
+    ("told", "active", "restarted", "expected"),
+    [
+        (None, True, True, ["begin"]),
+        (None, False, True, []),
+        (mark("begin"), True, False, []),
+        (mark("begin"), True, True, ["continue"]),
+        (mark("continue"), True, True, ["continue"]),
+        (mark("begin", terms=bytes(16)), True, True, ["change", "continue"]),
+        (mark("begin", terms=bytes(16)), True, False, ["change"]),
+        (mark("resume"), False, True, ["suspend"]),
+        (mark("change", terms=bytes(16)), False, True, ["change", "suspend"]),
+        (mark("suspend"), False, True, []),
+        (mark("suspend"), True, True, ["resume"]),
+        (mark("suspend", terms=bytes(16)), False, False, ["change"]),
+        (mark("change", suspended=True), False, True, []),
+        (mark("change", suspended=True), True, False, ["resume"]),
+        (mark("end"), False, True, []),
+    ],
+)
+def test_what_is_due_follows_from_order_and_mark(
+    told: Told | None, active: bool, restarted: bool, expected: list[str]
+) -> None:
+    """What was missed is told, nothing is repeated; what is suspended is not told to go on by a restart."""
+    assert due(told, TERMS, active=active, restarted=restarted) == expected
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 500])
+def test_a_mark_is_read_as_it_was_written(count: int) -> None:
+    """All of it; of very many addresses as many as fit, each whole."""
+    addresses = tuple(f"2001:db8:{n:x}::/56" for n in range(count))
+    told = Told(7, Event("change", T0, addresses, T0, 2**63, 5, 2, suspended=True), TERMS, noted=True, ended=True)
+    data = told.to_bytes()
+    assert len(data) <= MAX_TOLD
+    again = Told.from_bytes(data)
+    assert again.event.addresses == addresses[: len(again.event.addresses)]
+    assert len(again.event.addresses) >= min(count, 40)
+    assert Told.from_bytes(again.to_bytes()) == again
+    assert (again.number, again.terms, again.noted, again.ended) == (7, TERMS, True, True)
+
+
+class KilledError(BaseException):
+    """The process ends here."""
+
+
+class Site:
+    """An order's stream; `again` is a new process that finds the same disk and the same store.
+
+    Attributes:
+        full: the spool has no room.
+        left: appends until the process is killed.
+        after: it is killed behind the append, else before.
+    """
+
+    def __init__(self, folder: Path, form: str, *, files: bool = False) -> None:
+        self.folder, self.form, self.files = folder, form, files
+        self.full, self.left, self.after = False, -1, False
+        self.targets: tuple[str, ...] = (A,)
+        self.active = True
+        self.start()
+
+    def start(self) -> None:
+        """A daemon begins; the stream is not told of it."""
+        self.spool = Spool.open(self.folder / "spool", QUOTA, fsync="never", boot_id=bytes(16))
+        self.append = self.spool.append
+        self.spool.append = self._append  # type: ignore[method-assign]
+        rotation = Rotation(Filing(), QUOTA) if self.files else None
+        stream = Stream(CLAIM, "fbi", encoder(self.form, info("headers")), self.spool, 1, rotation)
+        path = self.folder / "accounts" / "order" / "fbi.json"
+        saved = load(path) or Saved(CLAIM, 1, Base())
+        receiver: Any = SimpleNamespace(name="fbi")
+        config: Any = None
+        ended = stream.told is not None and stream.told.ended
+        self.stream = LiveStream("s", receiver, self.spool, stream, saved, path, config, ended)
+        self.order = LiveOrder(self.warrant, "headers", T0, T0 + 1, Phase.ARMED, 0.0, [self.stream])
+        self.rooms: Any = SimpleNamespace(
+            datapath=SimpleNamespace(call=lambda work: work(), drain_past=lambda _: None),
+            workers=SimpleNamespace(wake_all=lambda: None),
+            mediator=None,
+        )
+
+    @property
+    def warrant(self) -> Any:
+        targets = tuple(parse(each) for each in self.targets)
+        return SimpleNamespace(id="1", mode="headers", flags=0, starts_ns=T0, ends_ns=T0 + 10**9, targets=targets)
+
+    def _append(self, *rest: Any, **about: Any) -> Any:
+        self.left -= 1
+        if not self.left and not self.after:
+            raise KilledError
+        if self.full:
+            raise SpoolFull("quota", "The spool is full.", "Wait.")
+        done = self.append(*rest, **about)
+        if not self.left:
+            raise KilledError
+        return done
+
+    def again(self, *, over: bool = False) -> None:
+        """Killed and started, up to what enlisting tells."""
+        self.spool.close()
+        self.start()
+        if not over:
+            self.restarted()
+
+    def restarted(self) -> None:
+        """As `lictl.service.enlisting`."""
+        tell_due(self.order, self.stream, active=self.active, restarted=True)
+        _ = self.stream.stream.writable
+
+    def agree(self, *, active: bool = True, targets: tuple[str, ...] = (A,)) -> None:
+        """The store has the order so now."""
+        self.active, self.targets = active, targets
+        self.order.warrant = self.warrant
+        agree(self.rooms, [self.order], active=active)
+
+    def end(self) -> None:
+        """As `lictl.service.ending`."""
+        if not self.stream.ended:
+            assert _write_end(self.rooms, self.order, SimpleNamespace(ktime_ns=0, counts=[]))  # type: ignore[arg-type]
+
+    def blocks(self, kind: BlockKind) -> list[bytes]:
+        found = []
+        with contextlib.closing(SpoolReader(self.spool.folder)) as reader:
+            while items := reader.read():
+                for item in items:
+                    assert isinstance(item, Stored)
+                    found += [bytes(item.data[HEADER_BYTES:])] if item.header.kind == kind else []
+        return found
+
+    def told(self) -> list[str]:
+        """Events in the order in which the agency has them, as its files or its messages say."""
+        if self.files:
+            lines = (json.loads(line)["event"] for line in self.blocks(BlockKind.NOTE))
+            return [event for event in lines if event != "rotation"]
+        return [json.loads(split_payload(pdu))["event"] for pdu in self.pdus()]
+
+    def pdus(self) -> list[bytes]:
+        return [pdu for block in self.blocks(BlockKind.EVENT) for pdu in split(PDU_FORMATS[self.form], block)]
+
+
+def split_payload(pdu: bytes) -> bytes:
+    """The JSON object of an event in X2."""
+    return pdu[int.from_bytes(pdu[4:8]) :]
+
+
+@pytest.fixture(autouse=True)
+def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stream_module, "RETRY_S", 0.0)
+
+
+LIFE: list[tuple[str, Callable[[Site], None]]] = [
+    ("begin", Site.restarted),
+    ("suspend", lambda site: site.agree(active=False)),
+    ("resume", Site.agree),
+    ("change", lambda site: site.agree(targets=(B,))),
+    ("end", Site.end),
+]
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "behind"])
+@pytest.mark.parametrize("files", [False, True], ids=["connection", "files"])
+def test_each_event_is_told_once_wherever_the_daemon_is_killed(tmp_path: Path, files: bool, after: bool) -> None:
+    """Killed before or behind each block that it writes: the next one tells what is missing, and nothing twice."""
+    killed = 0
+    for left in range(1, 30):
+        site = Site(tmp_path / f"{left}", "etsi-103221-2", files=files)
+        site.left, site.after = left, after
+        for name, act in LIFE:
+            try:
+                act(site)
+            except KilledError:
+                killed += 1
+                site.again(over=name == "end")
+                if name == "end":
+                    site.end()
+        told = site.told()
+        assert [kind for kind in told if kind != "continue"] == [name for name, _ in LIFE], left
+        assert len(site.blocks(BlockKind.END)) == 1
+        site.spool.close()
+    assert killed >= 7
+
+
+def test_a_crash_before_the_begin_is_not_a_restart(tmp_path: Path) -> None:
+    """An opening without the event behind it: the next start tells the begin."""
+    site = Site(tmp_path, "etsi-103221-2")
+    _ = site.stream.stream.writable
+    assert site.spool.last_block == 1
+    site.again()
+    assert site.told() == ["begin"]
+
+
+def test_events_that_found_no_room_outlive_the_daemon(tmp_path: Path) -> None:
+    """A suspension that was undone before there was room is told all the same, behind any number of restarts."""
+    site = Site(tmp_path, "etsi-103221-2")
+    site.restarted()
+    site.full = True
+    site.agree(active=False)
+    site.agree()
+    for _ in range(3):
+        site.again()
+        site.stream.save()
+    site.full = False
+    site.agree(targets=(B,))
+    assert site.told() == ["begin", "suspend", "resume", "continue", "change"]
+    site.again()
+    assert site.told() == ["begin", "suspend", "resume", "continue", "change", "continue"]
+
+
+def test_an_address_that_was_removed_while_no_daemon_ran_has_an_end(tmp_path: Path) -> None:
+    """ATIS-1000013 ends its session and begins the new one's, though another process told of the old one."""
+    site = Site(tmp_path, "atis-1000013")
+    site.restarted()
+    site.targets = (B,)
+    site.again()
+    events = [PDU_FORMATS["atis-1000013"].decode(pdu).event for pdu in site.pdus()]
+    assert events == [
+        "surveillanceActivation", "session-Already-Established",
+        "session-End", "surveillanceChange", "session-Already-Established", "surveillanceContinuation",
+    ]  # fmt: skip
+
+
+def test_a_change_while_suspended_begins_nothing(tmp_path: Path) -> None:
+    """The agency is told of it; sessions begin with the resumption, for what is named then."""
+    site = Site(tmp_path, "atis-1000013")
+    site.restarted()
+    site.agree(active=False)
+    site.agree(active=False, targets=(B,))
+    site.agree(targets=(B,))
+    events = [PDU_FORMATS["atis-1000013"].decode(pdu).event for pdu in site.pdus()]
+    assert events[2:] == [
+        "session-End", "surveillanceChange", "surveillanceChange",
+        "surveillanceContinuation", "session-Already-Established",
+    ]  # fmt: skip
+    assert terms_of(site.warrant) != TERMS
+
+
+def test_an_order_that_is_held_back_is_told_to_be_suspended(tmp_path: Path) -> None:
+    """While the clock is in doubt its window may be over: the agency knows why nothing comes, and that it goes on."""
+    site = Site(tmp_path, "etsi-103221-2")
+    site.restarted()
+    written: list[int] = []
+    site.rooms.tables = SimpleNamespace(change=lambda *_, **__: written.append(len(written)))
+    site.rooms.probe = SimpleNamespace(incarnation=1)
+    open_ = [False]
+    time_: Any = SimpleNamespace(doubt=True, open=lambda *_: open_[0])
+    registry = Registry(site.rooms, time_)
+    registry._orders["1"] = site.order
+    registry.expire(trusted=False)
+    assert (site.order.phase, len(written)) == (Phase.WAITING, 1)
+    assert site.told() == ["begin", "suspend"]
+    open_[0] = True
+    registry._arming = SimpleNamespace(arm=lambda orders: setattr(orders[0], "phase", Phase.ARMED))  # type: ignore[assignment]
+    site.order.since = 0.0
+    site.rooms.alarms = SimpleNamespace(clear=lambda *_: None)
+    registry.expire(trusted=False)
+    assert site.told() == ["begin", "suspend", "resume"]
+
+
+@pytest.mark.parametrize(
+    ("state", "active", "told"),
+    [
+        ("active", True, ["begin", "continue"]),
+        ("active", False, ["begin", "suspend"]),
+        ("suspended", True, ["begin", "suspend"]),
+        ("revoked", True, ["begin"]),
+    ],
+)
+def test_a_start_tells_how_the_order_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, state: str, active: bool, told: list[str]
+) -> None:
+    """Only what goes on is told to go on; what the start does not arm is told to be suspended, an end comes later."""
+    site = Site(tmp_path, "etsi-103221-2")
+    site.restarted()
+    site.spool.close()
+    site.start()
+    monkeypatch.setattr(enlisting, "open_stream", lambda *_: site.stream)
+    agency = SimpleNamespace(transport=SimpleNamespace(certificate=""), format="")
+    site.rooms.store = SimpleNamespace(agency=lambda _: agency)
+    site.rooms.probe = SimpleNamespace(incarnation=1)
+    site.rooms.alarms = SimpleNamespace(clear=lambda *_: None)
+    about = {"state": state, "incarnation": 1, "deliveries": [SimpleNamespace(agency="fbi", format="")]}
+    warrant: Any = SimpleNamespace(**vars(site.warrant), **about)
+    assert enlisting.Enlisting(site.rooms).take_up(warrant, T0, active=active) is not None
+    assert site.told() == told
