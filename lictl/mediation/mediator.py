@@ -108,20 +108,15 @@ class Mediator:
 
     def write_pending(self) -> int:
         """Writes openings and gaps that full spools held up, where there is room now; returns how many still wait."""
-        return sum(
-            not stream.writable
-            for streams in self._streams.values()
-            for stream in streams
-            if stream.pending is not None
-        )
+        return sum(not stream.writable for streams in self._streams.values() for stream in streams if stream.held_up)
 
 
 def _deliver(batch: Batch, group: Group, order: Order, stream: Stream) -> None:
     counts = stream.counts
     # Promise 2: an order that was narrowed to headers gets nothing through the encoder of its content.
     window = (order.starts_ns, order.ends_ns) if stream.encoder.mode == order.mode else NOTHING
-    # A pending gap is written with the position as it is now, so before this batch moves it.
-    clear = stream.pending is None or stream.writable
+    # Losses that wait are written with the position as it is now, so before this batch moves it.
+    clear = not stream.held_up or stream.writable
     selection = sequence(batch, group, window, stream.encoder.kind, stream.position)
     counts.refused += selection.refused
     counts.duplicates += selection.duplicates

@@ -65,7 +65,7 @@ class Stream:
         encoder: of the order's mode and the agency's format.
         position: where the stream stands: the last number given, the last slot_seq taken on each CPU.
         counts: of this daemon's life.
-        pending: a gap that has to be written before anything else; None where there is none.
+        pending: losses that have to be written before anything else; None where there are none.
         told: the event that the agency was told last, as the spool holds it; None: none yet.
         failure: why the last write failed; "" while all is well.
         failing: the class of that failure.
@@ -86,6 +86,7 @@ class Stream:
         self.encoder = encoder
         self.counts = StreamCounts()
         self.pending: Gap | None = None
+        self._restart: Gap | None = None
         self.told: Told | None = None
         self.failure = ""
         self.failing: GapReason = "quota"
@@ -110,7 +111,7 @@ class Stream:
         if stored.owner and stored.owner != self._owner:
             # The kernel's counters began anew (restart of the machine): nobody counted in between.
             now = now_ns()
-            self.pending = Gap(0, position.next_sequence + 1, "restart", now, now)
+            self._restart = Gap(0, position.next_sequence + 1, "restart", now, now)
         return position
 
     def stored_position(self) -> bytes:
@@ -138,9 +139,14 @@ class Stream:
         return tuple(self._events)
 
     @property
+    def held_up(self) -> bool:
+        """A gap has to be written before anything else."""
+        return self.pending is not None or self._restart is not None
+
+    @property
     def writable(self) -> bool:
         """Opening, pending gap and events stand in the spool, or could be written just now."""
-        if self._opened and self.pending is None and not self._events and not self._notes:
+        if self._opened and not self.held_up and not self._events and not self._notes:
             return True
         if time.monotonic() < self._retry_at:
             return False
@@ -294,19 +300,26 @@ class Stream:
                 self._rotation.begin()
 
     def _write_pending(self) -> None:
-        gap = self.pending
-        if gap is not None:
-            payload = self.encoder.gap(gap)
-            self._spool.append(
-                BlockKind.GAP, payload, records=0, first_sequence=gap.first_sequence, last_sequence=gap.last_sequence,
-                lost=gap.lost, first_ns=gap.from_ns, last_ns=gap.to_ns, position=self.stored_position(),
-            )  # fmt: skip
-            self.counts.bytes += len(payload)
+        if self._restart is not None:  # nobody knows how many: a gap of its own, whatever is lost behind it
+            position = Position()
+            position.next_sequence = self._restart.last_sequence
+            self._write_gap(self._restart, position)
+            self._restart = None
+        if self.pending is not None:
+            self._write_gap(self.pending, self.position)
             self.pending = None
-            if self._rotation is not None:
-                self._rotation.add(0, len(payload))
-                self._notes.append(_Note(notes.of_gap(gap), gap.to_ns))
         self.failure = ""
+
+    def _write_gap(self, gap: Gap, position: Position) -> None:
+        payload = self.encoder.gap(gap)
+        self._spool.append(
+            BlockKind.GAP, payload, records=0, first_sequence=gap.first_sequence, last_sequence=gap.last_sequence,
+            lost=gap.lost, first_ns=gap.from_ns, last_ns=gap.to_ns, position=self._stored(position),
+        )  # fmt: skip
+        self.counts.bytes += len(payload)
+        if self._rotation is not None:
+            self._rotation.add(0, len(payload))
+            self._notes.append(_Note(notes.of_gap(gap), gap.to_ns))
 
     def _write_events(self) -> None:
         while self._events:

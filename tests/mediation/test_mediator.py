@@ -19,6 +19,7 @@ from lictl.delivery.blocks import HEADER_BYTES, BlockKind
 from lictl.delivery.reader import SpoolReader, Stored
 from lictl.delivery.spool import Spool, SpoolFull
 from lictl.handover.decode import Record, decode
+from lictl.handover.decoded import Loss
 from lictl.mediation import stream as stream_module
 from lictl.mediation.mediator import Mediator
 from lictl.mediation.stream import Stream
@@ -230,6 +231,27 @@ def test_new_kernel_counters_do_not_hide_records(tmp_path: Path) -> None:
             adds_up(spool)
     assert found == [1, 2, 3, 4]
     assert kinds == [BlockKind.OPEN, BlockKind.DATA, BlockKind.OPEN, BlockKind.GAP, BlockKind.DATA]
+
+
+def test_a_restart_is_told_beside_what_is_lost_behind_it(tmp_path: Path) -> None:
+    """Nobody counted while the machine was down, and the spool has no room then: two gaps, each with its reason; killed
+    between them, the next daemon finds the second one again."""
+    with Spool.open(tmp_path / "s", QUOTA, fsync="never") as spool:
+        Mediator([stream_of(spool)]).take(heads([1, 2]), {CLAIM: Order()})
+    for let in (2, 9):  # an opening and the first gap; everything
+        with Spool.open(tmp_path / "s", QUOTA, fsync="never") as spool:
+            full = Full(spool)
+            stream = stream_of(full, incarnation=2)
+            full.error = SpoolFull("quota", "full.", "")
+            mediator = Mediator([stream])
+            mediator.take(heads([1, 2, 3]), {CLAIM: Order()})
+            full.let = let
+            mediator.write_pending()
+            adds_up(spool)
+            text = b"".join(payload for _, payload in blocks(spool))
+            gaps = [(item.reason, item.lost) for item in decode("msgpack", io.BytesIO(text)) if isinstance(item, Loss)]
+            assert gaps == [("restart", 0), ("quota", 3)][: 1 if let == 2 else 2]
+            assert stream.pending is None or let == 2
 
 
 @pytest.mark.parametrize(
