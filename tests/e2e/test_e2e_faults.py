@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -181,6 +182,7 @@ def test_disk_full(fresh: Rig, small_disk: Path) -> None:
     wait_until(lambda: rig.alarmed("spool", "quota"), what="the alarm of a spool that cannot be written")
     rig.start_receiver()
     rig.settled(liid)
+    wait_until(lambda: shutil.disk_usage(small_disk).free > 4 << 20, what="what has arrived removed from the disk")
     with traffic.Sender(rig.lab, "sw", topology.UPLINK) as later:
         for number in range(100):
             later.send([numbered(sender.frames + number, 64)], gap_s=0.001)

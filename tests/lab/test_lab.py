@@ -129,7 +129,9 @@ def test_a_mount_in_its_folder_is_removed() -> None:
 
 
 CHILD = """
+import signal
 import time
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup, which a lab respects
 from lictl.lab.lab import Lab
 with Lab() as lab:
     lab.start("isp", ["sleep", "1000"])
