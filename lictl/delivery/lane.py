@@ -115,7 +115,10 @@ class Lane:
                 return
 
     def probe(self, now: float) -> None:
-        """Sends a keep-alive when one is due.
+        """Sends a keep-alive when one is due: the line is idle only while nothing is on its way to the agency.
+
+        What is on its way and does not get there, or is not read, is found by TCP (`lictl.delivery.resolve.tune`); a
+        keep-alive behind it could tell no more, and its answer would be late by what the agency has to read first.
 
         Raises:
             ProtocolError: the last one was not answered in time.
@@ -124,7 +127,9 @@ class Lane:
             return
         if self._asked_at and self._response_s and now - self._asked_at > self._response_s:
             raise ProtocolError("The agency does not answer keep-alives.")
-        if now - self._spoke >= self._keepalive_s and not self.channel.queued:
+        if self.channel.queued or self.unread:
+            self._spoke = now
+        elif now - self._spoke >= self._keepalive_s:
             self._put(self._dialect.keepalive())
             self._asked_at = self._asked_at or now
             self.channel.flush()

@@ -77,27 +77,33 @@ class Loop:
 class RawAgency:
     """Takes connections one after the other and keeps what came on each; never blocks."""
 
-    def __init__(self, port: int = 0, receive_buffer: int | None = None) -> None:
+    def __init__(self, port: int = 0, receive_buffer: int | None = None, host: str = "127.0.0.1") -> None:
         self.listener = socket.socket()
         self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if receive_buffer is not None:
             self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
-        self.listener.bind(("127.0.0.1", port))
+        self.listener.bind((host, port))
         self.listener.listen()
         self.listener.setblocking(False)
         self.port = self.listener.getsockname()[1]
         self.sock: socket.socket | None = None
         self.heard: list[bytearray] = []
 
-    def take(self, most: int = 1 << 20) -> bytes:
-        """Accepts what connects, reads what is there; returns all of the newest connection."""
+    def accept(self) -> bool:
+        """Accepts what connects, and reads nothing; false while there is no connection."""
         if self.sock is None:
             try:
                 self.sock, _ = self.listener.accept()
             except BlockingIOError:
-                return b""
+                return False
             self.sock.setblocking(False)
             self.heard.append(bytearray())
+        return True
+
+    def take(self, most: int = 1 << 20) -> bytes:
+        """Accepts what connects, reads what is there; returns all of the newest connection."""
+        if not self.accept() or self.sock is None:
+            return b""
         try:
             data = self.sock.recv(most)
         except BlockingIOError:

@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import os
+import socket
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from delivery_kit import append, gap, mark, open_sealed, sealed_stream
+from delivery_kit import append, gap, mark, open_sealed, record, sealed_stream
 from link_kit import QUICK, Loop, RawAgency, without_repeats
 
 from lictl.delivery import lane
@@ -174,6 +176,30 @@ def test_keep_alives_that_are_not_answered(root: Path, spool: Spool, monkeypatch
         assert agency.sock is not None
         agency.sock.send(b"what?")
         loop.until(lambda: "another protocol" in link.state().error)
+        loop.close()
+
+
+@pytest.mark.parametrize("blocks", [2, 64])
+def test_no_keep_alive_while_something_is_on_its_way(
+    root: Path, spool: Spool, monkeypatch: pytest.MonkeyPatch, blocks: int
+) -> None:
+    """Whether it waits in this process or in TCP's buffers: the line is idle once the agency's machine has it all, and
+    an agency that reads slowly is not taken for a dead one, which could not have answered in time."""
+    monkeypatch.setattr(lane, "dialect", KeptAlive)
+    for _ in range(blocks):
+        append(spool, 4096)
+    with RawAgency(receive_buffer=4096) as agency:
+        loop = Loop(root, agency.port, Transport("tcp"))
+        link = loop.add(sealed_stream())
+        loop.until(agency.accept)
+        until = time.monotonic() + 3 * KeptAlive.response_s
+        loop.until(lambda: time.monotonic() > until)
+        assert link.state().attempts == 0
+        assert agency.sock is not None
+        agency.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)  # from now on it reads fast
+        loop.until(lambda: agency.take().endswith(b"?"))
+        records = b"".join(map(record, range(1, blocks * 4096 + 1)))
+        assert bytes(agency.heard[0]) == b"HELLO\n" + records + b"?"
         loop.close()
 
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A daemon that delivers ATIS-1000013 in mutual TLS, from the wire to the verdict; a certificate that ends alarms."""
+"""A daemon that delivers ATIS-1000013, in mutual TLS and in datagrams: what alarms, and what is renewed under way."""
 
 from __future__ import annotations
 
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from daemon_rig import PORT, Rig
+
+from lictl.delivery.config import Transport
+from lictl.lab import namespace
+from lictl.warrants.model import Agency
+from lictl.warrants.store import Store
 
 sys.path.append(str(Path(__file__).parent.parent / "delivery"))
 from authority_kit import Authority
@@ -93,6 +99,29 @@ def test_from_the_wire_to_the_agency_in_tls(rig: Rig, tmp_path: Path) -> None:
     assert "urveillance" in said
     for secret in (key, new_key):
         assert secret.read_text().splitlines()[1] not in rig.log.read_text()
+
+
+def test_packets_too_long_for_a_datagram_alarm(rig: Rig) -> None:
+    """An agency that is reached by UDP gets what a datagram can hold; the rest is counted, with what to do."""
+    for side in ("wire0", "wire1"):
+        subprocess.run(rig.inside("ip", "link", "set", side, "mtu", "65535"), check=True)
+    store = Store.of(rig.home)
+    store.add_agency(Agency("county", "127.0.0.1", PORT, "atis-1000013", {}, Transport("udp")))
+    store.close()
+    with namespace.inside(rig.space, lambda: socket.socket(socket.AF_INET, socket.SOCK_DGRAM)) as agency:
+        agency.bind(("127.0.0.1", PORT))
+        agency.settimeout(30)
+        rig.serve()
+        rig.add("UDP-1", agencies=("county",))
+        rig.send(1, size=65_480)
+        rig.send(2, size=64)
+        rig.wait(lambda: "too-long" in rig.alarms(), lambda: f"the alarm: {rig.status()}")
+        (alarm,) = [alarm for alarm in rig.status()["alarms"] if alarm["name"] == "too-long"]
+        assert alarm["subject"] == "county"
+        assert alarm["what"].startswith("1 packets for county")
+        assert "TCP" in alarm["fix"]
+        got = [agency.recv(1 << 16) for _ in range(3)]  # the event of the beginning, and the short ones
+        assert all(len(each) < 1000 for each in got)
 
 
 def alarmed(rig: Rig) -> set[str]:
