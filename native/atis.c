@@ -135,18 +135,19 @@ size_t ln_atis_bound(uint32_t cap_len)
 }
 
 int64_t ln_atis_contents(const struct li_rec *recs, const uint8_t *const *data, const struct ln_sequenced *selection,
-			 uint32_t from, const struct ln_atis *atis, uint8_t *out, size_t room, uint32_t *done)
+			 uint32_t from, struct ln_atis *atis, uint8_t *out, size_t room, uint32_t *done)
 {
 	struct second second = {.second = UINT64_MAX};
 	struct head head = {.key = UINT32_MAX};
 	int wrong = unfit(atis, selection);
 	uint8_t *at = out;
 
-	*done = 0;
+	*done = atis->too_long = 0;
 	if (wrong)
 		return wrong;
 	for (uint32_t i = from; i < selection->n; i++) {
 		const struct li_rec *rec = &recs[selection->order[i]];
+		uint8_t *begin = at;
 		uint64_t sequence = selection->sequence[i];
 		unsigned int sequence_len = ber_uint_len(sequence);
 		uint32_t directed = rec->dir == LI_DIR_FROM || rec->dir == LI_DIR_TO, len;
@@ -172,6 +173,10 @@ int64_t ln_atis_contents(const struct li_rec *recs, const uint8_t *const *data, 
 			memcpy(at, data[selection->order[i]] + rec->l3_off, len);
 		at += len;
 		++*done;
+		if (atis->most && at - begin > atis->most) {
+			atis->too_long++;
+			at = begin;
+		}
 	}
 	return at - out;
 }

@@ -7,7 +7,6 @@
 
 #include "packet.h"
 
-#define DATAGRAM_MAX 65507 /* UDP over IPv4 */
 #define LENGTH_OCTETS 4
 #define NS_IN_S 1000000000u
 #define NTP_EPOCH 2208988800u /* seconds from 1900 to 1970 */
@@ -51,7 +50,7 @@ int64_t ln_tzsp_packets(const struct li_rec *recs, const uint8_t *const *data, c
 {
 	uint8_t *at = out;
 
-	*done = stream->unfit = 0;
+	*done = stream->unfit = stream->too_long = 0;
 	for (uint32_t i = from; i < selection->n; i++) {
 		const struct li_rec *rec = &recs[selection->order[i]];
 		uint32_t len = rec->cap_len;
@@ -64,8 +63,9 @@ int64_t ln_tzsp_packets(const struct li_rec *recs, const uint8_t *const *data, c
 		if (ln_mirror_bound(len) > room - (size_t)(at - out))
 			break;
 		++*done;
-		if (stream->head_len + len > DATAGRAM_MAX) {
+		if (stream->head_len + len > LN_DATAGRAM_MAX) {
 			stream->unfit++;
+			stream->too_long++;
 			continue;
 		}
 		head = put_mirror_head(at, stream, len);
@@ -81,7 +81,7 @@ int64_t ln_ccc_packets(const struct li_rec *recs, const uint8_t *const *data, co
 {
 	uint8_t *at = out;
 
-	*done = stream->unfit = 0;
+	*done = stream->unfit = stream->too_long = 0;
 	for (uint32_t i = from; i < selection->n; i++) {
 		const struct li_rec *rec = &recs[selection->order[i]];
 		uint32_t len = is_ip(rec) ? ip_length(rec) : 0;
@@ -94,8 +94,9 @@ int64_t ln_ccc_packets(const struct li_rec *recs, const uint8_t *const *data, co
 		if (ln_mirror_bound(len) > room - (size_t)(at - out))
 			break;
 		++*done;
-		if (!len || stream->head_len + len > DATAGRAM_MAX) {
+		if (!len || stream->head_len + len > LN_DATAGRAM_MAX) {
 			stream->unfit++;
+			stream->too_long += len > 0;
 			continue;
 		}
 		head = put_mirror_head(at, stream, len);

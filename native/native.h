@@ -291,6 +291,7 @@ struct ln_mirror {
 	uint32_t head_len; /* at most 32 */
 	uint32_t timed;	   /* 1: number and time (TZSP), time (CCC) stand in the head */
 	uint32_t unfit;	   /* among *done: longer than a datagram, or (CCC) without an IP packet; nothing was written */
+	uint32_t too_long; /* of these, the former */
 };
 int64_t ln_tzsp_packets(const struct li_rec *recs, const uint8_t *const *data, const struct ln_sequenced *selection,
 			uint32_t from, struct ln_mirror *stream, uint8_t *out, size_t room, uint32_t *done);
@@ -314,7 +315,9 @@ struct ln_atis {
 	const uint8_t *content; /* reports: contentIdentifier */
 	uint32_t names_len;
 	uint32_t content_len;
-	uint32_t digits; /* of a second's fraction, 1 to 9 */
+	uint32_t digits;   /* of a second's fraction, 1 to 9 */
+	uint32_t most;	   /* octets of a CmC message; 0: no bound */
+	uint32_t too_long; /* CmC, among *done: longer than that; nothing was written */
 };
 
 /* One flow of lictl/handover/flows.py. */
@@ -336,7 +339,7 @@ struct ln_flow {
 
 /* CmC: an IAS-CC-APDU for each selected packet record; return values as of ln_pcapng_packets. */
 int64_t ln_atis_contents(const struct li_rec *recs, const uint8_t *const *data, const struct ln_sequenced *selection,
-			 uint32_t from, const struct ln_atis *atis, uint8_t *out, size_t room, uint32_t *done);
+			 uint32_t from, struct ln_atis *atis, uint8_t *out, size_t room, uint32_t *done);
 /* CmII: a packet data header report for each selected header record. */
 int64_t ln_atis_headers(const struct li_rec *recs, const struct ln_sequenced *selection, uint32_t from,
 			const struct ln_atis *atis, uint8_t *out, size_t room, uint32_t *done);

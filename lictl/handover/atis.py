@@ -89,7 +89,8 @@ class _Atis(NativeEncoder):
         self._names = {"caseId": info.case_id, "iAPSystemId": info.element}
         names, content = self._constants()
         self._kept = (ffi.from_buffer(names), ffi.from_buffer(content))
-        self._c = ffi.new("struct ln_atis *", (*self._kept, len(names), len(content), self._digits))
+        most = int(lib.LN_DATAGRAM_MAX) if info.datagrams else 0
+        self._c = ffi.new("struct ln_atis *", (*self._kept, len(names), len(content), self._digits, most))
 
     def _constants(self) -> tuple[bytes, bytes]:
         """`names` and `content` of struct ln_atis; here those of the reports."""
@@ -144,7 +145,11 @@ class AtisContent(_Atis, ContentEncoder):
         return element(Field(0, CORRELATION), value), b""
 
     def _write(self, batch: Batch, selection: Selection, start: int, out: Any, room: int, done: Any) -> int:
-        return int(lib.ln_atis_contents(batch.c.recs, batch.c.data, selection.c, start, self._c, out, room, done))
+        c = batch.c
+        size = int(lib.ln_atis_contents(c.recs, c.data, selection.c, start, self._c, out, room, done))
+        self._unfit += self._c.too_long
+        self.too_long += self._c.too_long
+        return size
 
 
 class AtisHeaders(_Atis, HeadersEncoder):

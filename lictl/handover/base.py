@@ -48,6 +48,7 @@ class StreamInfo:
         options: of the format, each checked by the encoder.
         uuid: of the order, random; the XID of TS 103 221.
         keys: the agency's, for signatures and for sealed payloads; None: formats that need one refuse.
+        datagrams: each PDU travels in a UDP datagram and has to fit.
     """
 
     liid: str
@@ -61,6 +62,7 @@ class StreamInfo:
     options: Mapping[str, str] = field(default_factory=dict)
     uuid: str = ""
     keys: AgencyKeys | None = field(default=None, repr=False)
+    datagrams: bool = False
 
     def __post_init__(self) -> None:
         """Raises UsageError for an LIID that a format could not carry."""
@@ -170,6 +172,8 @@ class Encoder(ABC):
     framing: ClassVar[Framing] = "stream"
     """How a payload falls apart into datagrams: "stream" not at all; "ber" into elements (X.690, definite lengths);
     "length" into parts behind a big-endian u32 of their length, which itself is not sent."""
+    too_long: int = 0
+    """Records that no datagram can hold, since the encoder was made; they are among `Encoded.unfit`."""
 
     def resume(self, state: bytes) -> None:  # noqa: B027  most encoders have no state
         """Continues from the state beside the newest block; b"": a new stream. Comes before each `opening`."""

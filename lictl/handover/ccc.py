@@ -64,6 +64,7 @@ class CccContent(PduEncoder, ContentEncoder):
         c = batch.c
         size = int(lib.ln_ccc_packets(c.recs, c.data, selection.c, start, self._c, out, room, done))
         self._unfit += self._c.unfit
+        self.too_long += self._c.too_long
         return size
 
 

@@ -39,4 +39,5 @@ class TzspContent(PduEncoder, ContentEncoder):
         c = batch.c
         size = int(lib.ln_tzsp_packets(c.recs, c.data, selection.c, start, self._c, out, room, done))
         self._unfit += self._c.unfit
+        self.too_long += self._c.too_long
         return size

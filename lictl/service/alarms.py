@@ -22,7 +22,7 @@ FIXES = {
     "agency-down": "Check the agency's address with `lictl agency test NAME`; nothing is lost that the quota can hold.",
     "certificate": "Get a new one, ours or the authority's, and give it with `lictl agency renew NAME`; ask the agency "
     "for its own. When it has ended nothing is delivered in TLS, and all of it waits.",
-    "too-long": "Tell the agency; reach it over TCP or with another format.",
+    "too-long": "They are lost, class other: tell the agency; reach it over TCP or with another format.",
     "worker": "The delivery process ends again and again: see the log.",
     "clock": "Start a time service (chrony, systemd-timesyncd): records carry this clock's time.",
     "clock-step": "Find out what stepped it; tell the agency that times before and behind the step differ by it.",

@@ -7,6 +7,7 @@ import math
 import shutil
 import threading
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from lictl import log
@@ -221,8 +222,10 @@ class Housekeeping:
     def _watch_workers(self) -> None:
         now = time.monotonic()
         waiting: dict[str, int] = {}
+        too_long: Counter[str] = Counter()
         for order in self._registry.orders():
             for stream in order.streams:
+                too_long[stream.agency] += stream.stream.encoder.too_long
                 waiting[stream.agency] = (
                     waiting.get(stream.agency, 0) + stream.spool.last_block - stream.spool.acknowledged
                 )
@@ -238,7 +241,7 @@ class Housekeeping:
             self._watch_certificate(
                 worker.agency, max((link.peer_until for link in worker.streams.values()), default=0)
             )
-            cut = sum(link.too_long for link in worker.streams.values())
+            cut = too_long[worker.agency] + sum(link.too_long for link in worker.streams.values())
             self._rooms.alarms.when(
                 cut > 0, "too-long", worker.agency,
                 f"{cut} packets for {worker.agency} are longer than a datagram can be and were not sent.",

@@ -201,6 +201,7 @@ def _opened(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, incarn
         options=agency.options,
         uuid=warrant.uuid,
         keys=keys,
+        datagrams=agency.transport.kind == "udp",
     )
     made = encoder(format_, info)
     name = stream_name(warrant, format_)

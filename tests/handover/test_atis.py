@@ -352,3 +352,17 @@ def test_openssl_reads_it() -> None:
         run = subprocess.run(["openssl", "asn1parse", "-inform", "DER"], input=data, capture_output=True, timeout=60)
         assert run.returncode == 0, run.stderr
         assert run.stdout.count(b"\n") >= 3
+
+
+def test_what_no_datagram_holds_is_a_loss() -> None:
+    """Of an agency that is reached by UDP: counted and left out, its number jumps; elsewhere it is delivered."""
+    fits = 65_507 - len(CMC) - 6  # three octets more of length, in two places
+    frames = [bytes(14) + b"E" + bytes(size - 1) for size in (28, fits, fits + 1, 28)]
+    for datagrams in (True, False):
+        made = encoder(FORM, info("content", **NAMES, datagrams=datagrams))
+        out, (chunk,) = encode_all(made, numbered([packet(frame, **UDP) for frame in frames]), frames)
+        lost = int(datagrams)
+        assert (chunk.records, chunk.lost, chunk.unfit, made.too_long) == (4 - lost, lost, lost, lost)
+        sent = pdus(out)
+        assert [pdu.sequence for pdu in sent] == ([1, 2, 4] if datagrams else [1, 2, 3, 4])
+        assert max(len(pdu.raw) for pdu in sent) == 65_507 + (not datagrams)

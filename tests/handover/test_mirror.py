@@ -99,9 +99,11 @@ def test_what_does_not_fit_into_a_datagram_is_counted(name: str) -> None:
     small, large = content(64, slot_seq=1), content(65530, slot_seq=2)
     last = content(80, slot_seq=5)
     recs = np.concatenate([small[0], large[0], last[0]])
-    made = Stream(name, "content").write(recs, [small[1], large[1], last[1]])
+    stream = Stream(name, "content")
+    made = stream.write(recs, [small[1], large[1], last[1]])
     (chunk,) = made.chunks
     assert (chunk.records, chunk.lost, chunk.unfit, chunk.last_sequence) == (2, 3, 1, 5)
+    assert stream.encoder.too_long == 1
     assert [len(item.data or b"") % 100 for item in records(name, made.data)] in ([78, 94], [64, 80])
 
 
@@ -109,7 +111,9 @@ def test_a_frame_without_ip_is_counted_in_ccc() -> None:
     """CCC carries IP alone; TZSP carries the frame."""
     frame = bytes.fromhex("ffffffffffff 020000000002 0806") + bytes(28)
     rec = packet(frame, present=0, ip_version=0, l3_off=0, l3_len=0)
-    ccc = Stream("ccc", "content").write(rec, [frame])
+    stream = Stream("ccc", "content")
+    ccc = stream.write(rec, [frame])
+    assert stream.encoder.too_long == 0
     assert [(chunk.records, chunk.lost, chunk.unfit) for chunk in ccc.chunks] == [(0, 1, 1)]
     assert ccc.data == b""
     assert sent(Stream("tzsp", "content").write(rec, [frame]).data) == [b"\1\0\0\1\1" + frame]

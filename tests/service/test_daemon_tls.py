@@ -120,6 +120,8 @@ def test_packets_too_long_for_a_datagram_alarm(rig: Rig) -> None:
         assert alarm["subject"] == "county"
         assert alarm["what"].startswith("1 packets for county")
         assert "TCP" in alarm["fix"]
+        account = rig.settled("UDP-1", 3)
+        assert (account["delivered"], account["lost"]["other"]) == (2, 1)
         got = [agency.recv(1 << 16) for _ in range(3)]  # the event of the beginning, and the short ones
         assert all(len(each) < 1000 for each in got)
 
