@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from delivery_kit import wait_for
 from feed_kit import Desk, Feed
-from tls_authority import TestAuthority, server
+from tls_kit import server
 
 from lictl.collection.receiver import Receiver
+from lictl.lab.authority import Authority, Pair
 
 if TYPE_CHECKING:
     import ssl
@@ -22,21 +23,21 @@ FORMS = [("lictl", "text"), ("tcp", "etsi-102232")]
 
 
 @pytest.fixture(scope="module")
-def ours() -> TestAuthority:
+def ours() -> Authority:
     """The authority that both sides trust."""
-    return TestAuthority("ours")
+    return Authority("ours")
 
 
 @pytest.fixture(scope="module")
-def foreign() -> TestAuthority:
+def foreign() -> Authority:
     """Another one."""
-    return TestAuthority("foreign")
+    return Authority("foreign")
 
 
-def way(authority: TestAuthority, chain: tuple[str, str] | None) -> dict[str, Any]:
+def way(authority: Authority, chain: Pair | None) -> dict[str, Any]:
     """Transport with TLS, the authority that is trusted and what is shown."""
-    certificate, key = chain or ("", "")
-    return {"tls": True, "ca": authority.ca, "certificate": certificate, "key": key}
+    shown = {} if chain is None else {"certificate": chain.certificate, "key": chain.key}
+    return {"tls": True, "ca": authority.pem, **shown}
 
 
 def taken(receiver: Receiver) -> int:
@@ -45,9 +46,9 @@ def taken(receiver: Receiver) -> int:
 
 
 @pytest.mark.parametrize(("kind", "form"), FORMS)
-def test_mutual_certificates(tmp_path: Path, ours: TestAuthority, kind: str, form: str) -> None:
+def test_mutual_certificates(tmp_path: Path, ours: Authority, kind: str, form: str) -> None:
     """Both sides show a certificate; all arrives, and the state tells until when the agency's is valid."""
-    tls = server(tmp_path, ours.issue(), ours.ca)
+    tls = server(tmp_path, ours.issue(days=1), ours.pem)
     with Feed(tmp_path, form) as feed, Receiver(LOCAL, tmp_path / "r", tls=tls).start() as receiver:
         feed.packets(500, 1500)
         feed.deliver(receiver.address[1], kind, **way(ours, ours.issue()))
@@ -73,7 +74,7 @@ def refused(folder: Path, kind: str, form: str, tls: ssl.SSLContext, transport: 
 @pytest.mark.parametrize(("kind", "form"), FORMS)
 @pytest.mark.parametrize("case", ["another CA", "expired", "not for 127.0.0.1"])
 def test_agency_that_is_not_it(
-    tmp_path: Path, ours: TestAuthority, foreign: TestAuthority, kind: str, form: str, case: str
+    tmp_path: Path, ours: Authority, foreign: Authority, kind: str, form: str, case: str
 ) -> None:
     """A certificate of another CA, an expired one, one for another host: nothing is sent."""
     chain = {
@@ -85,22 +86,22 @@ def test_agency_that_is_not_it(
 
 
 @pytest.mark.parametrize(("kind", "form"), FORMS)
-def test_no_certificate_of_ours(tmp_path: Path, ours: TestAuthority, kind: str, form: str) -> None:
+def test_no_certificate_of_ours(tmp_path: Path, ours: Authority, kind: str, form: str) -> None:
     """An agency that wants one and gets none takes nothing, and the state names the option that is missing."""
-    tls = server(tmp_path, ours.issue(), ours.ca)
+    tls = server(tmp_path, ours.issue(), ours.pem)
     refused(tmp_path, kind, form, tls, way(ours, None), "wants a certificate of ours")
 
 
 @pytest.mark.parametrize(("kind", "form"), FORMS)
 def test_certificate_that_the_agency_does_not_know(
-    tmp_path: Path, ours: TestAuthority, foreign: TestAuthority, kind: str, form: str
+    tmp_path: Path, ours: Authority, foreign: Authority, kind: str, form: str
 ) -> None:
     """One of another authority is refused, and the state says that it is ours."""
-    tls = server(tmp_path, ours.issue(), ours.ca)
+    tls = server(tmp_path, ours.issue(), ours.pem)
     refused(tmp_path, kind, form, tls, way(ours, foreign.issue()), "certificate")
 
 
-def test_plain_agency(tmp_path: Path, ours: TestAuthority) -> None:
+def test_plain_agency(tmp_path: Path, ours: Authority) -> None:
     """What answers in plain text gets nothing but the greeting of TLS."""
     with Feed(tmp_path, "etsi-102232") as feed, Desk() as desk:
         feed.packets()
@@ -112,7 +113,7 @@ def test_plain_agency(tmp_path: Path, ours: TestAuthority) -> None:
 
 
 @pytest.mark.parametrize(("kind", "form"), FORMS)
-def test_tail_of_a_burst(tmp_path: Path, ours: TestAuthority, kind: str, form: str) -> None:
+def test_tail_of_a_burst(tmp_path: Path, ours: Authority, kind: str, form: str) -> None:
     """The last packet of a burst does not wait for the next one."""
     tls = server(tmp_path, ours.issue())
     with Feed(tmp_path, form) as feed, Receiver(LOCAL, tmp_path / "r", tls=tls).start() as receiver:
@@ -129,7 +130,7 @@ def test_tail_of_a_burst(tmp_path: Path, ours: TestAuthority, kind: str, form: s
 
 
 @pytest.mark.parametrize(("kind", "form"), FORMS)
-def test_receiver_that_comes_back(tmp_path: Path, ours: TestAuthority, kind: str, form: str) -> None:
+def test_receiver_that_comes_back(tmp_path: Path, ours: Authority, kind: str, form: str) -> None:
     """A receiver that went away in the middle gets what it does not have, and its verdict is good."""
     tls = server(tmp_path, ours.issue())
     with Feed(tmp_path, form) as feed:

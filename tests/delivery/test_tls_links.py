@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 import pytest
 from delivery_kit import Agency, append, open_sealed, record, sealed_stream, wait_for
 from link_kit import QUICK, Loop
-from tls_kit import Authority, TlsAgency
+from tls_kit import TlsAgency
 
 from lictl.delivery.config import Transport
 from lictl.delivery.supervisor import AgencyWorker
 from lictl.delivery.tls import client_context
 from lictl.errors import UsageError
+from lictl.lab.authority import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -15,10 +13,8 @@ from machine_rig import FAULT, NS, DiedError, text_of
 from pinned_kernel import put_entry, v4
 
 from lictl.audit.read import Query, entries
+from lictl.lab.authority import Authority
 from lictl.lab.people import APPROVER_UID, OPERATOR_UID
-
-sys.path.append(str(Path(__file__).parent.parent / "delivery"))
-from tls_kit import Authority
 
 if TYPE_CHECKING:
     from collections.abc import Callable
