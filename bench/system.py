@@ -18,9 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from bench.sink import taken
 from bench.wire import TARGET, Wire
 from lictl.home import Home
 from lictl.lab import namespace as ns
+from lictl.lab.authority import Authority
 from lictl.lab.people import LAB_ROLES, Team
 from lictl.lab.site import Order
 from lictl.service.client import Client
@@ -84,18 +86,51 @@ def _end(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None
         process.wait()
 
 
+@dataclass(frozen=True, slots=True)
+class Handover:
+    """How the agency gets its stream.
+
+    Attributes:
+        format: pcapng over lictl's acknowledged protocol, or etsi-102232, raw on a connection.
+        tls: in TLS 1.3, with certificates of both sides.
+    """
+
+    format: str = "pcapng"
+    tls: bool = False
+
+    @property
+    def raw(self) -> bool:
+        """The format's own octets, without lictl's protocol."""
+        return self.format == "etsi-102232"
+
+    @property
+    def country(self) -> str:
+        """Where such a stream may leave."""
+        return "NL" if self.raw else "US"
+
+    def law(self, order: str) -> str:
+        """The order, a warrant of the US, under that country's law."""
+        national = order.replace('"title-iii"', '"national-warrant"').replace('"18 USC 2518"', '"Sv art. 126m"')
+        return national if self.raw else order
+
+
+PLAIN = Handover()
+
+
 class Lictl:
     """A daemon with one mirror port and one order on TARGET; with or without an agency that receives.
 
     Args:
         mode: "content" or "headers".
         agency: a receiver runs; else everything stays in the spool.
+        handover: how it gets its stream.
         targets: of the order.
+        arm: puts the order into force.
     """
 
     def __init__(
         self, wire: Wire, folder: Path, mode: str = "content", agency: bool = True,
-        handover: str = "pcapng", targets: tuple[str, ...] = (f"ip:{TARGET}",), arm: bool = True,
+        handover: Handover = PLAIN, targets: tuple[str, ...] = (f"ip:{TARGET}",), arm: bool = True,
     ) -> None:  # fmt: skip
         self._wire, self._folder, self._mode, self._agency = wire, folder, mode, agency
         self._handover, self._targets, self._arm = handover, targets, arm
@@ -119,12 +154,11 @@ class Lictl:
         log = self._folder / "log"
         try:
             roles = [word for role in LAB_ROLES for word in ("--role", role)]
-            self.cli("init", "--operator", "BENCH", "--element", "bench", "--country", "US", *roles)
-            host = ["--host", "127.0.0.1", "--port", str(AGENCY_PORT), "--format", self._handover]
-            self.cli("agency", "add", "agency", *host)
+            country = self._handover.country
+            self.cli("init", "--operator", "BENCH", "--element", "bench", "--country", country, *roles)
+            theirs = self._add_agency()
             if self._agency:
-                argv = self._argv("receive", "--listen", f"127.0.0.1:{AGENCY_PORT}", "--into", str(self.evidence))
-                self._processes.append(_launch(self._wire, argv, log))
+                self._processes.append(_launch(self._wire, self._receiver(theirs), log))
             argv = self._argv("serve", "--mirror", "in+drop", "--quota", "12G", "--log-level", "error")
             self._processes.append(_launch(self._wire, argv, log))
             self.client = Client(Home(self.home), timeout_s=30)
@@ -135,6 +169,29 @@ class Lictl:
             self.__exit__()
             raise
         return self
+
+    def _add_agency(self) -> list[str]:
+        """Adds the agency; certificate, key and authority that it listens with, none where there is no TLS."""
+        way = ["--host", "127.0.0.1", "--port", str(AGENCY_PORT), "--format", self._handover.format]
+        way += ["--transport", "tcp"] if self._handover.raw else []
+        theirs: list[str] = []
+        if self._handover.tls:
+            authority = Authority()
+            ca = self._folder / "ca.pem"
+            ca.write_text(authority.pem)
+            theirs = [*map(str, authority.issue().save(self._folder, "agency")), str(ca)]
+            ours = [*map(str, authority.issue("bench").save(self._folder, "operator")), str(ca)]
+            way += ["--tls", *tls_options(ours)]
+        self.cli("agency", "add", "agency", *way)
+        return theirs
+
+    def _receiver(self, files: list[str]) -> list[str]:
+        """The agency's command: lictl's receiver, or for a raw stream one that keeps the octets as they come."""
+        self.evidence.mkdir(exist_ok=True)
+        if self._handover.raw:
+            return [sys.executable, "-m", "bench.sink", str(AGENCY_PORT), str(self.evidence / "raw"), *files]
+        listen = self._argv("receive", "--listen", f"127.0.0.1:{AGENCY_PORT}", "--into", str(self.evidence))
+        return [*listen, *tls_options(files)]
 
     def _until_up(self, log: Path) -> None:
         limit = time.monotonic() + 30
@@ -156,7 +213,7 @@ class Lictl:
             ("agency",),
         )  # fmt: skip
         path = self._folder / "warrant.toml"
-        path.write_text(order.toml())
+        path.write_text(self._handover.law(order.toml()))
         return path
 
     def arm(self) -> None:
@@ -176,7 +233,7 @@ class Lictl:
 
     def outcome(self) -> Outcome:
         """kept: delivered to the agency, or in the spool where there is none."""
-        start = time.monotonic()
+        start, began = time.monotonic(), time.time()
         while True:
             stream = self.stream()
             waiting = stream["in_flight"] if self._agency else stream["in_ring"]
@@ -185,8 +242,18 @@ class Lictl:
             if time.monotonic() - start > 60:
                 raise RuntimeError(f"does not come to rest: {stream}")
             time.sleep(0.005)
-        lost = sum(stream["lost"].values())
-        return Outcome(stream["matched"], stream["matched"] - lost, time.monotonic() - start)
+        settled = time.monotonic() - start
+        kept = stream["matched"] - sum(stream["lost"].values())
+        if self._agency and self._handover.raw:
+            kept, last = taken(self.evidence / "raw")
+            settled = max(0.0, last - began)
+        return Outcome(stream["matched"], kept, settled)
+
+
+def tls_options(files: list[str]) -> list[str]:
+    """Options of `lictl` for certificate, key and authority; none for no files."""
+    names = ("--tls-certificate", "--tls-key", "--tls-ca")
+    return [word for pair in zip(names, files, strict=False) for word in pair]
 
 
 class Tcpdump:

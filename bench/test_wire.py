@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bench.memory import Memory
-from bench.system import Drop, Lictl, Outcome, System, Tcpdump, memory_folder
+from bench.system import Drop, Handover, Lictl, Outcome, System, Tcpdump, memory_folder
 from bench.wire import Wire, frame_of
 
 if TYPE_CHECKING:
@@ -24,9 +24,14 @@ if TYPE_CHECKING:
     from bench.programs import Programs
 
 SIZES = [64, 512, 1500, 9000]
+AGENCIES = {
+    "lictl to agency": Handover(),
+    "lictl to agency in TLS": Handover(tls=True),
+    "ETSI to agency": Handover("etsi-102232"),
+    "ETSI to agency in TLS": Handover("etsi-102232", tls=True),
+}
 SYSTEMS = [
-    "bare XDP_DROP", "lictl to memory", "lictl to memory, rendered", "lictl to spool", "lictl to agency", "tcpdump",
-    "dumpcap",
+    "bare XDP_DROP", "lictl to memory", "lictl to memory, rendered", "lictl to spool", *AGENCIES, "tcpdump", "dumpcap",
 ]  # fmt: skip
 TRIAL_BYTES = 2_000_000_000  # of frames: what a trial may leave in memory
 TRIAL_SECONDS = 2.0
@@ -93,7 +98,7 @@ def _system(name: str, wire: Wire, folders: Iterator[Path], programs: Programs) 
         "lictl to memory": lambda: Memory(wire, next(folders)),
         "lictl to memory, rendered": lambda: Memory(wire, next(folders), render=True),
         "lictl to spool": lambda: Lictl(wire, next(folders), agency=False),
-        "lictl to agency": lambda: Lictl(wire, next(folders)),
+        **{each: lambda way=way: Lictl(wire, next(folders), handover=way) for each, way in AGENCIES.items()},  # type: ignore[misc]
         "tcpdump": lambda: Tcpdump(wire, next(folders), programs),
         "dumpcap": lambda: Tcpdump(wire, next(folders), programs, "dumpcap"),
     }
@@ -110,5 +115,5 @@ def test_highest_rate_without_loss(
     benchmark.group = f"rate without loss, {size} B"
     with Wire(programs) as wire:
         system = _system(name, wire, folders, programs)
-        found = benchmark.pedantic(lambda: _highest(wire, system, size, name == "lictl to agency"), rounds=1)
+        found = benchmark.pedantic(lambda: _highest(wire, system, size, name in AGENCIES), rounds=1)
     benchmark.extra_info.update(system=name, frame_bytes=size, **found)
