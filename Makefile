@@ -90,7 +90,7 @@ bench: build ## the benchmark suite, into docs/benchmarks.md; BENCH="-k 'rate an
 	$(BIN)/python -m pytest bench $(BENCH) --override-ini=testpaths=bench --benchmark-json=$(STAMP)/bench.json
 	[[ ! -f bench/render.py ]] || $(BIN)/python bench/render.py $(STAMP)/bench.json docs/benchmarks.md
 
-fuzz: build ## fuzz the parser, then the agency's readers, for FUZZ_SECONDS (3600) each
+fuzz: build ## fuzz parser, files and encoders, then the agency's readers and receiver, FUZZ_SECONDS (3600) each
 	$(MAKE) -C native/fuzz run SECONDS=$(FUZZ_SECONDS)
 	cd $(STAMP) && $(abspath $(BIN))/python ../tests/collection/fuzz_readers.py $(FUZZ_SECONDS)
 

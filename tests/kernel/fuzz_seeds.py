@@ -19,6 +19,7 @@ from fixtures_common import MARK
 from fixtures_hidden import HIDDEN
 
 LONGEST = 1600
+ENCODERS = 18  # of encode_fuzz.c, the blocks of pcapng that are no packets included
 MODULES = (fixtures_link, fixtures_ipv4, fixtures_ipv6, fixtures_transport, fixtures_sites)
 
 
@@ -51,13 +52,15 @@ def pcapng(packets: list[bytes], link: int = 1) -> bytes:
 
 
 def main(folder: Path) -> None:
-    """Writes ``FOLDER/parse_fuzz/*`` and ``FOLDER/file_fuzz/*``."""
+    """Writes ``FOLDER/HARNESS/*``."""
     some = frames()
     inputs = [b"\0\0\0" + frame for frame in some] + [b"\1\0\0" + frame[14:] for frame in some if len(frame) > 34]
     raw = [frame[14:] for frame in some if frame[12:14] == b"\x08\0"][:5]
     files = [pcap(some[at : at + 4]) for at in range(0, len(some), 40)] + [pcap(raw, link=101), pcap(raw, 0xA1B23C4D)]
     files += [pcapng(some[at : at + 3]) for at in range(0, len(some), 40)] + [pcapng(raw, link=101)]
-    for name, seeds in (("parse_fuzz", inputs), ("file_fuzz", files)):
+    # One scene for each format: its number, and what chance begins with.
+    scenes = [bytes((number, 0, 0, 0, 0)) for number in range(ENCODERS)]
+    for name, seeds in (("parse_fuzz", inputs), ("file_fuzz", files), ("encode_fuzz", scenes)):
         (folder / name).mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(seeds):
             (folder / name / f"{number:04}").write_bytes(seed)

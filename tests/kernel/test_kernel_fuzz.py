@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 FUZZ = Path(__file__).resolve().parents[2] / "native" / "fuzz"
-SECONDS = os.environ.get("LICTL_FUZZ_SECONDS", "10")
+SECONDS = os.environ.get("LICTL_FUZZ_SECONDS", "6")
 
 pytestmark = [
     pytest.mark.tree,
@@ -27,36 +27,45 @@ def _make(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_short_fuzz_run_finds_nothing(tmp_path: Path) -> None:
-    """Parser, matcher, strip and capture files: no invariant breaks, no byte outside the frame is read."""
+    """Parser, matcher, strip, capture files, encoders: no promise breaks, nothing out of bounds is touched."""
     done = _make(tmp_path, "-j2", "run", f"SECONDS={SECONDS}")
     assert done.returncode == 0, done.stderr[-4000:]
     runs = [int(count) for count in re.findall(r"Done (\d+) runs", done.stderr)]
-    assert len(runs) == 2
-    assert runs[0] > 1000
-    assert runs[1] > 50
+    assert len(runs) == 3
+    assert all(count >= least for count, least in zip(runs, (1000, 50, 1000), strict=True)), runs
     assert not list(tmp_path.glob("*-crash-*"))
 
 
-def test_the_harness_notices_a_leak(tmp_path: Path) -> None:
-    """With a parser that takes a byte of a checksum for a header field, the seeds alone break a promise."""
-    source = FUZZ.parent.parent / "kernel" / "parse.h"
+def _broken(tmp_path: Path, harness: str, file: str, line: str, instead: str, *sources: str) -> str:
+    """What a harness says of its seeds where one line of the code under test is another."""
     tree = tmp_path / "tree"
     for folder in ("kernel", "native"):
         shutil.copytree(FUZZ.parent.parent / folder, tree / folder)
-    broken = source.read_text().replace("out->tcp_flags = h[13];", "out->tcp_flags = h[13] ^ h[16];")
-    assert broken != source.read_text()
-    (tree / "kernel" / "parse.h").write_text(broken)
-    harness = tree / "native" / "fuzz" / "parse_fuzz.c"
-    built = subprocess.run(
-        ["clang", "-O1", "-fsanitize=fuzzer,address", harness, tree / "native/filter.c", "-o", tmp_path / "leaky"],
-        capture_output=True, text=True, timeout=120,
-    )  # fmt: skip
+    text = (tree / file).read_text()
+    assert line in text
+    (tree / file).write_text(text.replace(line, instead))
+    command = ["clang", "-O1", "-fsanitize=fuzzer,address", f"native/fuzz/{harness}.c", *sources, "-o", harness]
+    built = subprocess.run(command, capture_output=True, text=True, timeout=120, cwd=tree)
     assert built.returncode == 0, built.stderr
     script = Path(__file__).with_name("fuzz_seeds.py")
     subprocess.run([sys.executable, script, tmp_path / "seeds"], check=True, timeout=120)
     found = subprocess.run(
-        [tmp_path / "leaky", "-runs=0", f"-artifact_prefix={tmp_path}/", tmp_path / "seeds" / "parse_fuzz"],
+        [tree / harness, "-runs=20000", f"-artifact_prefix={tmp_path}/", tmp_path / "seeds" / harness],
         capture_output=True, text=True, timeout=120,
     )  # fmt: skip
     assert found.returncode != 0
-    assert "broken: !memcmp(p, &again" in found.stderr
+    return found.stderr
+
+
+def test_the_harness_notices_a_leak(tmp_path: Path) -> None:
+    """With a parser that takes a byte of a checksum for a header field, the seeds alone break a promise."""
+    leak = ("kernel/parse.h", "out->tcp_flags = h[13];", "out->tcp_flags = h[13] ^ h[16];")
+    assert "broken: !memcmp(p, &again" in _broken(tmp_path, "parse_fuzz", *leak, "native/filter.c")
+
+
+def test_the_harness_notices_what_an_encoder_leaves_behind(tmp_path: Path) -> None:
+    """An encoder that does not write its padding hands over what lay in the buffer before: found within seconds."""
+    stale = ("native/pcapng.c", "put_u32(at + (rec->cap_len & ~3u), 0);", "")
+    names = ("atis", "describe", "etsi", "etsi_seal", "mirror", "msgpack", "pcap", "pcapng", "x2x3")
+    said = _broken(tmp_path, "encode_fuzz", *stale, *(f"native/{name}.c" for name in names))
+    assert "broken: !memcmp(whole.data, again.data" in said
