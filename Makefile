@@ -93,6 +93,7 @@ bench: build ## the benchmark suite, into docs/benchmarks.md; BENCH="-k 'rate an
 fuzz: build ## fuzz parser, files and encoders, then the agency's readers and receiver, FUZZ_SECONDS (3600) each
 	$(MAKE) -C native/fuzz run SECONDS=$(FUZZ_SECONDS)
 	cd $(STAMP) && $(abspath $(BIN))/python ../tests/collection/fuzz_readers.py $(FUZZ_SECONDS)
+	cd $(STAMP) && $(abspath $(BIN))/python ../tests/collection/fuzz_receiver.py $(FUZZ_SECONDS)
 
 test-kernel: build ## load the capture program on Debian 12's own kernel, in an emulated machine
 	tools/boot-debian-kernel

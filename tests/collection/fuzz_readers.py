@@ -13,6 +13,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pdu_kit import Operator, ipcc, long_form
 
@@ -23,6 +24,9 @@ from lictl.errors import IntegrityError, UsageError
 from lictl.handover.decoded import DecodeError
 from lictl.handover.pdu import Pdu
 from lictl.handover.readers import PDU_FORMATS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 SEEDS = (
     ipcc(0) + long_form(ipcc(1)),
@@ -41,9 +45,9 @@ LENGTHS = (b"\xff\xff\xff\xff", bytes(4), b"\x84\x7f\xff\xff", b"\x80\x30\x80\x3
 MOST_BYTES = 1 << 28
 
 
-def mutated(rng: random.Random) -> bytes:
+def mutated(rng: random.Random, seeds: Sequence[bytes] = SEEDS) -> bytes:
     """A seed with a few octets changed, cut, doubled or put in."""
-    data = bytearray(rng.choice(SEEDS))
+    data = bytearray(rng.choice(seeds))
     for _ in range(rng.randint(1, 8)):
         at = rng.randrange(len(data) + 1)
         match rng.randrange(5):
@@ -56,9 +60,7 @@ def mutated(rng: random.Random) -> bytes:
             case 3:
                 data[at:at] = rng.randbytes(rng.randint(1, 16))
             case _:
-                data[at : at + 4] = rng.choice(
-                    (b"\xff\xff\xff\xff", bytes(4), b"\x84\x7f\xff\xff", b"\x80\x30\x80\x30")
-                )
+                data[at : at + 4] = rng.choice(LENGTHS)
     return bytes(data)
 
 
@@ -74,6 +76,14 @@ def one(data: bytes, name: str, store: EvidenceStore) -> None:
                 store.take(PDU_FORMATS[found.format], found.raw, 1)
     except (IntegrityError, UsageError, DecodeError):
         pass
+
+
+def check_memory() -> int:
+    """Octets of memory that this process took at most."""
+    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if used > MOST_BYTES:
+        raise AssertionError(f"{used} bytes of memory")
+    return used
 
 
 def main(seconds: float, seed: int) -> None:
@@ -94,10 +104,7 @@ def main(seconds: float, seed: int) -> None:
                     evidence.flush()
                     evidence.commit(evidence.snapshot(), durable=False)
         store.close()
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    if used > MOST_BYTES:
-        raise AssertionError(f"{used} bytes of memory")
-    sys.stdout.write(f"{count} inputs, seed {seed}, {used >> 20} MiB, no finding\n")
+    sys.stdout.write(f"{count} inputs, seed {seed}, {check_memory() >> 20} MiB, no finding\n")
 
 
 if __name__ == "__main__":
