@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from typing import TYPE_CHECKING, Any
 
 from lictl.errors import BY_EXIT_CODE, LictlError, UnavailableError
@@ -54,12 +55,30 @@ class Client:
     def _connect(self) -> socket.socket:
         connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         connection.settimeout(self._timeout_s)
+        limit = time.monotonic() + self._timeout_s
         try:
             with messages.address(self._path) as address:
-                connection.connect(address)
+                while not self._taken(connection, address):
+                    if time.monotonic() > limit:
+                        raise UnavailableError(
+                            f"the daemon at {self._path} takes no more connections.", "See its log; try again later."
+                        )
+                    time.sleep(0.01)
         except OSError as error:
             connection.close()
             raise UnavailableError(
                 f"no daemon answers at {self._path} ({error.strerror}).", "Start it with `lictl serve`."
             ) from None
+        except UnavailableError:
+            connection.close()
+            raise
         return connection
+
+    @staticmethod
+    def _taken(connection: socket.socket, address: str) -> bool:
+        """False where as many connections wait as the daemon lets wait: it is there, and busy (unix(7), EAGAIN)."""
+        try:
+            connection.connect(address)
+        except BlockingIOError:
+            return False
+        return True

@@ -82,8 +82,8 @@ def client(home: Home, server: control.ControlServer) -> Client:
 def raw(home: Home) -> socket.socket:
     """A connection that can say anything."""
     connection = socket.socket(socket.AF_UNIX)
+    connection.connect(str(home.socket))  # without a limit: with one it fails where others wait to be taken
     connection.settimeout(20)
-    connection.connect(str(home.socket))
     return connection
 
 
@@ -276,6 +276,16 @@ def test_strangers_do_not_take_the_room_of_others(home: Home, server: control.Co
     assert Client(home).call("echo", value=1) == 1
     for connection in held:
         connection.close()
+
+
+def test_a_daemon_that_is_busy_is_not_one_that_is_missing(home: Home) -> None:
+    """Where as many connections wait as there is room for, a command waits too, then says so."""
+    with socket.socket(socket.AF_UNIX) as listener, socket.socket(socket.AF_UNIX) as first:
+        listener.bind(str(home.socket))
+        listener.listen(0)
+        first.connect(str(home.socket))
+        with pytest.raises(UnavailableError, match="takes no more connections"):
+            Client(home, timeout_s=0.2).call("echo", value=1)
 
 
 def test_a_damaged_role_table_lets_nobody_in(home: Home, server: control.ControlServer) -> None:
