@@ -346,12 +346,10 @@ class Registry:
     # ---- what others ask
 
     def reach_anew(self, agency: str) -> bool:
-        """Delivers to an agency by the transport that the store has now; false where nothing is delivered there.
-
-        Under the lock: an order that was being opened with the old one has its delivery process by then.
-        """
-        with self._lock:
-            return self._rooms.workers.renew(agency, self._rooms.store.transport(agency))
+        """Delivers to an agency by the transport that the store has now; false where nothing is delivered there."""
+        with self._lock:  # an order that was being opened with the old one has its delivery process by then
+            transport = self._rooms.store.transport(agency)
+        return self._rooms.workers.renew(agency, transport)
 
     def early(self, warrant: Warrant) -> bool:
         """Its window is too far ahead for the kernel's tables."""

@@ -7,6 +7,8 @@ import contextlib
 import json
 import socket
 import struct
+import subprocess
+import sys
 import tracemalloc
 from typing import TYPE_CHECKING
 
@@ -402,6 +404,27 @@ def test_sealed_payloads_that_stay_closed(tmp_path: Path, keys: tuple[bytes, ...
     assert (verdict.ok, verdict.sealed, verdict.unopened) == (not keys, 4, 4 if keys else 0)
     (raw,) = verdict.files
     assert (tmp_path / "r" / raw.name).read_bytes() == b"".join(SEALED)
+
+
+def test_a_wrong_key_is_told_while_it_receives(tmp_path: Path) -> None:
+    """By a word as soon as it shows, and at the end by exit code 5 and what to do."""
+    key = tmp_path / "key"
+    key.write_text("5a" * 32)
+    arguments = ("--listen", "127.0.0.1:0", "--into", str(tmp_path / "r"), "--payload-key", str(key))
+    with subprocess.Popen(
+        [sys.executable, "-m", "lictl", "receive", *arguments],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as receiving:
+        assert receiving.stderr is not None
+        port = int(receiving.stderr.readline().split()[4].rstrip(","))
+        with Line(("127.0.0.1", port)) as line:
+            line.send(SEALED[0])
+            assert "does not open" in receiving.stderr.readline()
+        receiving.terminate()
+        assert "agency keys" in receiving.stderr.read()
+    assert receiving.returncode == 5
 
 
 def test_an_event_long_behind_the_content_with_its_number(tmp_path: Path) -> None:
