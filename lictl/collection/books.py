@@ -10,7 +10,7 @@ from lictl.collection.numbers import Numbering
 
 if TYPE_CHECKING:
     from lictl.handover.decoded import Loss
-    from lictl.handover.pdu import Pdu
+    from lictl.handover.pdu import Pdu, Totals
 
 MAX_NUMBERINGS = 256
 """Numberings (sessions) of one warrant whose holes are remembered; older ones are summed up."""
@@ -100,8 +100,14 @@ class Books:
         self.sealed += pdu.kind == "sealed"
         self.events += bool(pdu.event)
         self.ended = pdu.event in _ENDS if pdu.event else self.ended
+        if pdu.record is not None and pdu.kind in _COMPLETE:
+            numbering = self.numberings.get((pdu.kind, pdu.stream[:_STREAM_LIMIT]))
+            if numbering is not None:
+                numbering.packets = True
         if pdu.loss is not None:
             self._explain(pdu.stream, pdu.loss)
+        if pdu.totals is not None:
+            self._settle(pdu.stream, pdu.totals)
         if pdu.utc_ns and pdu.kind in ("cc", "iri"):
             self.first_ns = min(self.first_ns or pdu.utc_ns, pdu.utc_ns)
             self.last_ns = max(self.last_ns, pdu.utc_ns)
@@ -119,6 +125,14 @@ class Books:
                 return
         if len(self.told) < MAX_NUMBERINGS:
             self.told.append((stream[:_STREAM_LIMIT], loss.first_sequence, loss.first_sequence + loss.lost - 1))
+
+    def _settle(self, stream: str, totals: Totals) -> None:
+        """Losses that the sender counts only; a numbering of summaries has nothing to do with them."""
+        for kind in ("cc", "iri"):
+            numbering = self.numberings.get((kind, stream[:_STREAM_LIMIT]))
+            if numbering is not None and numbering.packets:
+                self.lost += numbering.settle(totals)
+                return
 
     @property
     def missing(self) -> int:

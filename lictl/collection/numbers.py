@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from array import array
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from lictl.handover.pdu import Totals
 
 MAX_RANGES = 32
 """Holes that are remembered at once; beyond, the oldest one is closed and stays missing."""
@@ -26,7 +29,9 @@ class Numbering:
     Attributes:
         ranges: first and last number of each run that has come or is explained, ascending.
         closed: numbers missing in holes that are not remembered any more.
-        explained: numbers that the sender declared lost.
+        explained: numbers that the sender declared lost, each at its place.
+        accounted: further ones that it declared lost without their places: how many is known, which is not.
+        packets: the numbers are those of packets or of their header reports.
         duplicates: PDUs that came again with the same octets, or whose first coming is too long ago to compare.
         conflicts: PDUs that came with a number that is taken, and other octets.
         late: PDUs whose number lies in a hole that is not remembered any more.
@@ -36,6 +41,8 @@ class Numbering:
         self.ranges: list[list[int]] = []
         self.closed = 0
         self.explained = 0
+        self.accounted = 0
+        self.packets = False
         self.duplicates = 0
         self.conflicts = 0
         self.late = 0
@@ -76,27 +83,48 @@ class Numbering:
         self.ranges = merged
         return new
 
+    def settle(self, totals: Totals) -> int:
+        """Compares with what the sender says of the whole; returns how many more numbers are declared lost by it.
+
+        Of the numbers that are missing, those that the sender counts as sent stay missing. Those behind the highest
+        one that came do not count yet, on either side.
+        """
+        came = sum(high - low + 1 for low, high in self.ranges) - self.closed - self.explained + self.late
+        sent = max(totals.delivered - came, 0)
+        declared = totals.lost - self.explained - max(totals.last - self.highest, 0)
+        before, self.accounted = self.accounted, max(min(self._holes - sent, declared), 0)
+        return self.accounted - before
+
     @property
     def missing(self) -> int:
         """Numbers that have neither come nor are explained; the standards count from 0 or from 1."""
+        return max(self._holes - self.accounted, 0)
+
+    @property
+    def _holes(self) -> int:
         inside = sum(after[0] - before[1] - 1 for before, after in zip(self.ranges, self.ranges[1:], strict=False))
         return self.closed + inside + (max(self.ranges[0][0] - 1, 0) if self.ranges else 0)
 
     @property
     def gaps(self) -> int:
-        """Places where numbers are missing, as far as they are remembered."""
+        """Places where numbers are missing, as far as remembered; an upper bound where some are accounted for."""
+        if not self.missing:
+            return 0
         return max(len(self.ranges) - 1, 0) + bool(self.ranges and self.ranges[0][0] > 1) + bool(self.closed)
 
     def to_plain(self) -> list[object]:
         """For the state file."""
-        return [self.ranges, self.closed, self.explained, self.duplicates, self.conflicts, self.late]
+        return [self.ranges, self.closed, self.explained, self.duplicates, self.conflicts, self.late, self.accounted,
+                self.packets]  # fmt: skip
 
     @classmethod
     def from_plain(cls, plain: list[object]) -> Numbering:
         """The reverse."""
         numbering = cls()
         numbering.ranges, numbering.closed, numbering.explained = plain[:3]  # type: ignore[assignment]
-        numbering.duplicates, numbering.conflicts, numbering.late = plain[3:]  # type: ignore[assignment]
+        numbering.duplicates, numbering.conflicts, numbering.late = plain[3:6]  # type: ignore[assignment]
+        if len(plain) > 6:
+            numbering.accounted, numbering.packets = plain[6:]  # type: ignore[assignment]
         return numbering
 
 

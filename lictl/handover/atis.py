@@ -105,7 +105,7 @@ class _Atis(NativeEncoder):
         return b""
 
     def gap(self, gap: Gap) -> bytes:
-        """Nothing: the numbers of the messages jump."""
+        """Nothing: the numbers of the messages jump, and the next status says how many are lost."""
         return b""
 
     def event(self, event: Event) -> bytes:
@@ -116,7 +116,8 @@ class _Atis(NativeEncoder):
             status = "changed, suspended"
         window = f"{format_rfc3339(event.starts_ns)} to {format_rfc3339(event.ends_ns)}"
         counts = f"packets delivered {event.records}, lost {event.lost}"
-        told = self._message(name, event.ns, surveillanceStatus=f"{status}; window {window}; {counts}")
+        text = f"{status}; window {window}; {counts}; content identifier {self._info.liid}"
+        told = self._message(name, event.ns, surveillanceStatus=text)
         closed = b"".join(self._session("session-End", event.ns, each, status) for each in ended)
         opened = b"".join(self._session("session-Already-Established", event.ns, each, "") for each in begun)
         return closed + told + opened

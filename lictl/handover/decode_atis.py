@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
 from lictl.handover.atis_codec import CONTEXT, OBJECT_IDENTIFIER, SEQUENCE, extent, read
 from lictl.handover.atis_messages import CMII_OID, CONTENT_APDU, IAS_MESSAGE, OID, OPTIONAL_MESSAGE
 from lictl.handover.decoded import DecodeError, Item, Opening, Record
-from lictl.handover.pdu import MAX_PDU, Node, Pdu
+from lictl.handover.pdu import MAX_PDU, Node, Pdu, Totals
 from lictl.handover.pdu_stream import pdus
 
 if TYPE_CHECKING:
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 HEADER_REPORT, SUMMARY_REPORT = "data-Header-Report", "data-Summary-Report"
 _SHORT: Final = {HEADER_REPORT: "PDHR", SUMMARY_REPORT: "PDSR"}
 _TIME: Final = re.compile(r"(\d{8})(\d\d)(\d\d)?(\d\d)?(?:[.,](\d+))?(Z|[+-]\d\d(?:\d\d)?)?", re.ASCII)
+_STATUS: Final = re.compile(
+    r"packets delivered (\d{1,20}), lost (\d{1,20}); content identifier ([!-~]{1,255})", re.ASCII
+)
 _EPOCH: Final = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _FIRST_TAGS: Final = frozenset((OBJECT_IDENTIFIER, CONTEXT | 0x20, CONTEXT | 1))
 _DIRECTIONS: Final = {"fromSubject": "from", "toSubject": "to"}
@@ -101,12 +104,22 @@ def _cmii(pdu: bytes, body: bytes) -> Pdu:
         value = {"contents": value}
     utc_ns = _time(value.get("timestamp"))
     record = _header_report(value, utc_ns) if name == HEADER_REPORT else None
+    stream, totals = _totals(value.get("surveillanceStatus"))
     return Pdu(
         format=AtisFormat.name, kind="iri", raw=pdu, message=_SHORT.get(name, name), liid=value.get("caseId", ""),
-        stream=_identifier(value.get("contentIdentifier")), sequence=record.sequence if record else None,
-        utc_ns=utc_ns, record=record, event="" if name in _SHORT else name,
+        stream=_identifier(value.get("contentIdentifier")) or stream, sequence=record.sequence if record else None,
+        utc_ns=utc_ns, record=record, event="" if name in _SHORT else name, totals=totals,
         tree=(Node("protocolIdentifier", protocol), Node(name, parts=_parts(value))),
     )  # fmt: skip
+
+
+def _totals(status: Any) -> tuple[str, Totals | None]:
+    """The stream that a status of lictl's names and what it says of it; other systems write what they like."""
+    found = _STATUS.search(status) if isinstance(status, str) else None
+    if found is None:
+        return "", None
+    delivered, lost = int(found[1]), int(found[2])
+    return found[3], Totals(delivered, lost, delivered + lost)
 
 
 def _header_report(value: dict[str, Any], utc_ns: int | None) -> Record:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
 from lictl.handover.decoded import FRAGMENTS, DecodeError, Item, Loss, Opening, Record
 from lictl.handover.numbering import Numbering
-from lictl.handover.pdu import MAX_PDU, Node, Pdu
+from lictl.handover.pdu import MAX_PDU, Node, Pdu, Totals
 from lictl.handover.pdu_stream import pdus
 from lictl.handover.x2x3_elements import (
     ATTRIBUTE,
@@ -90,7 +90,7 @@ class X2X3Format:
         return Pdu(
             format=self.name, kind=kind, raw=pdu, message=message, liid=parts.xid if any(pdu[16:32]) else "",
             stream=str(parts.correlation), sequence=sequence, utc_ns=utc_ns, record=record, event=event,
-            loss=_loss(parts) if event == "gap" else None, tree=_tree(parts),
+            loss=_loss(parts) if event == "gap" else None, totals=_totals(parts) if event else None, tree=_tree(parts),
         )  # fmt: skip
 
 
@@ -187,6 +187,15 @@ def _loss(parts: _Parts) -> Loss:
         return Loss(lost, first, str(told["reason"]), parse_rfc3339(told["from"]), parse_rfc3339(told["to"]))
     except (KeyError, ValueError, TypeError, AttributeError, OverflowError):
         raise DecodeError("the text of a loss is damaged") from None
+
+
+def _totals(parts: _Parts) -> Totals | None:
+    """What an event says of its stream; a gap says nothing of the whole."""
+    told = _told(parts) or {}
+    delivered, lost = told.get("records"), told.get("lost")
+    if not isinstance(delivered, int) or not isinstance(lost, int) or delivered < 0 or lost < 0:
+        return None
+    return Totals(delivered, lost, delivered + lost - 1)
 
 
 def _record(parts: _Parts, sequence: int, utc_ns: int) -> Record:

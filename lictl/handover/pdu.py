@@ -56,6 +56,21 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Totals:
+    """What a sender says of all of a stream until then, in a format that cannot tell each loss at its place.
+
+    Attributes:
+        delivered: packets that it has sent.
+        lost: packets that it has not.
+        last: number of the last one of either, as the format counts.
+    """
+
+    delivered: int
+    lost: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
 class Pdu:
     """One PDU as read.
 
@@ -72,6 +87,7 @@ class Pdu:
         record: the packet or header report in it.
         event: the event in it, such as "begin" or "sessionEnd"; "" for none.
         loss: the loss that it declares; `first_sequence` counts as `sequence` does.
+        totals: what it says of its stream as a whole.
         check: of an integrity PDU.
         tree: all fields.
     """
@@ -87,6 +103,7 @@ class Pdu:
     record: Record | None = None
     event: str = ""
     loss: Loss | None = None
+    totals: Totals | None = None
     check: Check | None = None
     tree: tuple[Node, ...] = field(default=())
 
