@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from lictl.delivery.crc import Buffer
+    from lictl.delivery.state import Totals
     from lictl.handover.base import ContentEncoder, Encoded, Event, GapReason, HeadersEncoder
     from lictl.mediation.rotation import Rotation
     from lictl.probe.batch import Selection
@@ -47,6 +48,10 @@ class SpoolLike(Protocol):
     @property
     def next_sequence(self) -> int:
         """The number of the stream's next packet."""
+
+    @property
+    def totals(self) -> Totals:
+        """Of the stream since it began."""
 
     def append(
         self, kind: BlockKind, payload: Buffer, *, records: int, first_sequence: int, last_sequence: int, lost: int,
@@ -219,7 +224,7 @@ class Stream:
         """Tells the agency of it, at this place of the stream; one that there is no room for waits.
 
         Args:
-            event: without `before`.
+            event: `before` and the counts are put in where it is written.
             terms: what the mark of it shall hold, see Told.
         """
         newest = self.standing
@@ -324,9 +329,10 @@ class Stream:
     def _write_events(self) -> None:
         while self._events:
             self._write_notes()
-            told = self._events[0]
-            before = self.told.event.addresses if self.told is not None else ()
-            if payload := self.encoder.event(replace(told.event, before=before)):
+            before, totals = self.told.event.addresses if self.told is not None else (), self._spool.totals
+            event = replace(self._events[0].event, records=totals.records, lost=totals.lost)
+            told = replace(self._events[0], event=event)
+            if payload := self.encoder.event(replace(event, before=before)):
                 self._mark(BlockKind.EVENT, payload, self._stored_here(told))
             self.told = told
             self._events.popleft()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import PydanticCustomError
 
 from lictl.collection.store import clean_name
+from lictl.delivery.state import Totals
 from lictl.errors import LictlError, MachineError, RefusedError
 from lictl.handover.base import StreamInfo
 from lictl.handover.registry import encoder
@@ -51,7 +52,7 @@ class _File:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.records = 0
+        self.records = self.lost = 0
         self.position = b""
         self.next_sequence = 1
         try:
@@ -60,6 +61,11 @@ class _File:
             raise RefusedError(f"{path} exists already.", "Name an empty folder with --into.") from None
         except OSError as error:
             raise MachineError(f"{path} cannot be written: {error.strerror}.", "Check the folder.") from None
+
+    @property
+    def totals(self) -> Totals:
+        """What was written."""
+        return Totals(self.records, self.lost)
 
     def append(
         self,
@@ -77,6 +83,7 @@ class _File:
         """Writes a block's payload."""
         self._file.write(payload)
         self.records += records
+        self.lost += lost
         self.position = position
         if records or lost:
             self.next_sequence = last_sequence + 1

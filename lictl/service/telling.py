@@ -111,11 +111,10 @@ def _take_up_waiting(order: LiveOrder, stream: LiveStream) -> None:
 
 def _tell(order: LiveOrder, stream: LiveStream, kind: EventKind, ns: int) -> None:
     _log.info("order told", order=order.id, agency=stream.agency, of=kind)
-    warrant, totals, told = order.warrant, stream.spool.totals, stream.stream.standing
+    warrant, told = order.warrant, stream.stream.standing
     ends_ns = order.ends_ns if kind == "end" else warrant.ends_ns  # that of a halted order is the halt
     suspended = kind in ("change", "end") and told is not None and not told.running
-    event = Event(kind, ns, addresses_of(warrant.targets), warrant.starts_ns, ends_ns, totals.records, totals.lost,
-                  suspended)  # fmt: skip
+    event = Event(kind, ns, addresses_of(warrant.targets), warrant.starts_ns, ends_ns, suspended=suspended)
     stream.stream.event(event, terms_of(warrant))
 
 

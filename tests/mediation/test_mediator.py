@@ -58,6 +58,10 @@ class Full:
     def next_sequence(self) -> int:
         return self.spool.next_sequence
 
+    @property
+    def totals(self) -> Any:
+        return self.spool.totals
+
     def append(self, *args: Any, **kwargs: Any) -> object:
         if self.error is not None and not self.let:
             raise self.error

@@ -255,6 +255,21 @@ def test_events_that_found_no_room_outlive_the_daemon(tmp_path: Path) -> None:
     assert site.told() == ["begin", "suspend", "resume", "continue", "change", "continue"]
 
 
+def test_an_event_that_waited_has_the_counts_of_its_place(tmp_path: Path) -> None:
+    """What was lost while it waited for room stands before it, so its counts tell of that."""
+    site = Site(tmp_path, "etsi-103221-2")
+    site.restarted()
+    site.full = True
+    site.agree(active=False)
+    stream = site.stream.stream
+    stream.position.next_sequence += 5
+    stream.gap(5, "quota", T0)
+    site.full = False
+    assert stream.writable
+    told = [json.loads(split_payload(pdu)) for pdu in site.pdus()]
+    assert [(event["event"], event["lost"]) for event in told] == [("begin", 0), ("suspend", 5)]
+
+
 def test_an_address_that_was_removed_while_no_daemon_ran_has_an_end(tmp_path: Path) -> None:
     """ATIS-1000013 ends its session and begins the new one's, though another process told of the old one."""
     site = Site(tmp_path, "atis-1000013")
