@@ -199,13 +199,22 @@ static inline void prefetch_frame(const struct li_rec *recs, const uint8_t *cons
 	}
 }
 
+/* A record that no PS-PDU carries: it keeps its number, and whoever calls tells the agency. */
+static inline void leave_out(struct ln_etsi *stream, uint32_t i)
+{
+	if (!stream->unfit)
+		stream->unfit_first = i;
+	stream->unfit_last = i;
+	stream->unfit++;
+}
+
 int64_t ln_etsi_packets(const struct li_rec *recs, const uint8_t *const *data, const struct ln_sequenced *selection,
-			uint32_t from, const struct ln_etsi *stream, uint8_t *out, size_t room, uint32_t *done)
+			uint32_t from, struct ln_etsi *stream, uint8_t *out, size_t room, uint32_t *done)
 {
 	uint32_t end = selection->n - from > stream->limit ? from + stream->limit : selection->n;
 	uint8_t *at = out;
 
-	*done = 0;
+	*done = stream->unfit = 0;
 	for (uint32_t i = from; i < end; i++) {
 		const struct li_rec *rec = &recs[selection->order[i]];
 		uint32_t len = ip_length(rec), number = number_of(stream, selection, i);
@@ -214,13 +223,18 @@ int64_t ln_etsi_packets(const struct li_rec *recs, const uint8_t *const *data, c
 		prefetch_frame(recs, data, selection, i);
 		if (rec->kind != LI_REC_PACKET)
 			return -EPERM;
-		if (!len || ln_etsi_bound(len, stream->head_len) > room - (size_t)(at - out))
+		if (!len) {
+			leave_out(stream, i);
+			++*done;
+			continue;
+		}
+		if (ln_etsi_bound(len, stream->head_len) > room - (size_t)(at - out))
 			break;
 		at = put_header(at, stream, number, rec->utc_ns, content_size(len));
 		at = put_content(at, len, direction_of(rec));
 		at = put_bytes(at, data[selection->order[i]] + rec->l3_off, len);
 		if (stream->numbers)
-			stream->numbers[*done] = number;
+			stream->numbers[*done - stream->unfit] = number;
 		++*done;
 	}
 	return at - out;
@@ -312,13 +326,13 @@ static inline uint8_t *put_report(uint8_t *at, const uint8_t *report, uint32_t l
 }
 
 int64_t ln_etsi_headers(const struct li_rec *recs, const struct ln_sequenced *selection, uint32_t from,
-			const struct ln_etsi *stream, uint8_t *out, size_t room, uint32_t *done)
+			struct ln_etsi *stream, uint8_t *out, size_t room, uint32_t *done)
 {
 	uint32_t end = selection->n - from > stream->limit ? from + stream->limit : selection->n;
 	uint8_t report[REPORT_MAX];
 	uint8_t *at = out;
 
-	*done = 0;
+	*done = stream->unfit = 0;
 	for (uint32_t i = from; i < end; i++) {
 		const struct li_rec *rec = &recs[selection->order[i]];
 		uint32_t number = number_of(stream, selection, i), len;
@@ -326,14 +340,18 @@ int64_t ln_etsi_headers(const struct li_rec *recs, const struct ln_sequenced *se
 		prefetch_record(recs, selection, i);
 		if (rec->kind != LI_REC_HEADER)
 			return -EPERM;
-		if (!(rec->present & LI_HAS_IP) || (rec->ip_version != 4 && rec->ip_version != 6) ||
-		    ln_etsi_bound(0, stream->head_len) > room - (size_t)(at - out))
+		if (!(rec->present & LI_HAS_IP) || (rec->ip_version != 4 && rec->ip_version != 6)) {
+			leave_out(stream, i);
+			++*done;
+			continue;
+		}
+		if (ln_etsi_bound(0, stream->head_len) > room - (size_t)(at - out))
 			break;
 		len = stream->iri_only ? put_iri_only(report, rec) : put_packet_report(report, rec);
 		at = put_header(at, stream, number, rec->utc_ns, len + 14);
 		at = put_report(at, report, len, direction_of(rec));
 		if (stream->numbers)
-			stream->numbers[*done] = number;
+			stream->numbers[*done - stream->unfit] = number;
 		++*done;
 	}
 	return at - out;

@@ -242,15 +242,17 @@ struct ln_etsi {
 	uint64_t before;      /* PDUs of the same numbering that are not records: a record's sequenceNumber is its
 				 sequence, less 1, plus these, modulo 2^32 */
 	uint32_t *numbers;    /* NULL, or `limit` entries: the sequenceNumber of each PDU written */
+	uint32_t unfit;	      /* among *done: records without a proven IP header, which these formats cannot carry */
+	uint32_t unfit_first; /* the first and the last of these in the selection; only where there are any */
+	uint32_t unfit_last;
 };
 
-/* One PS-PDU for each selected record, up to `limit`. Stops also when out is full and at a record without a proven IP
- * header, which these formats cannot carry: *done tells how many were written. Returns bytes written, or
- * -EPERM at a record of the other kind. */
+/* One PS-PDU for each selected record that has a place in the format, up to `limit`, or until out is full: *done tells
+ * how many records that were, written or unfit. Returns bytes written, or -EPERM at a record of the other kind. */
 int64_t ln_etsi_packets(const struct li_rec *recs, const uint8_t *const *data, const struct ln_sequenced *selection,
-			uint32_t from, const struct ln_etsi *stream, uint8_t *out, size_t room, uint32_t *done);
+			uint32_t from, struct ln_etsi *stream, uint8_t *out, size_t room, uint32_t *done);
 int64_t ln_etsi_headers(const struct li_rec *recs, const struct ln_sequenced *selection, uint32_t from,
-			const struct ln_etsi *stream, uint8_t *out, size_t room, uint32_t *done);
+			struct ln_etsi *stream, uint8_t *out, size_t room, uint32_t *done);
 /* Upper bound of one PS-PDU's octets; len: of the IP packet, 0 for a header report. */
 size_t ln_etsi_bound(uint32_t len, uint32_t head_len);
 /* n INTEGERs; out has room for 7 octets each and 8 behind them. Returns the octets written. */

@@ -119,11 +119,14 @@ class Books:
             return
         for kind in ("cc", "iri"):
             numbering = self.numberings.get((kind, stream[:_STREAM_LIMIT]))
+            if numbering is not None and loss.within:
+                numbering.accounted += loss.lost
+                return
             if numbering is not None:
                 first = numbering.place(loss.first_sequence)
                 numbering.explained += numbering.add(first, first + loss.lost - 1)
                 return
-        if len(self.told) < MAX_NUMBERINGS:
+        if len(self.told) < MAX_NUMBERINGS and not loss.within:
             self.told.append((stream[:_STREAM_LIMIT], loss.first_sequence, loss.first_sequence + loss.lost - 1))
 
     def _settle(self, stream: str, totals: Totals) -> None:

@@ -32,8 +32,8 @@ _TRI_KINDS: Final[dict[str, PduKind]] = {
 }  # fmt: skip
 _EVENTS: Final = ("", "begin", "end", "continue", "report")
 _GAP: Final = re.compile(
-    rb"lictl gap of=(?P<of>cc|iri) lost=(?P<lost>\d{1,20}) seq=(?P<first>\d{1,10})-\d{1,10} reason=(?P<reason>[\w-]+) "
-    rb"from=(?P<begin>\S{1,40}) to=(?P<end>\S{1,40})"
+    rb"lictl gap of=(?P<of>cc|iri) lost=(?P<lost>\d{1,20}) (?P<how>seq|within)=(?P<first>\d{1,10})-(?P<last>\d{1,10}) "
+    rb"reason=(?P<reason>[\w-]+) from=(?P<begin>\S{1,40}) to=(?P<end>\S{1,40})"
 )
 _TIME: Final = re.compile(r"(\d{14})(?:[.,](\d{1,9}))?\d*(?:Z|\+0000)?")
 _AES_256_CBC: Final = 4
@@ -182,7 +182,8 @@ def _loss(message: bytes) -> Loss | None:
         begin, end = parse_rfc3339(match["begin"].decode()), parse_rfc3339(match["end"].decode())
     except ValueError:
         return None
-    return Loss(int(match["lost"]), int(match["first"]), match["reason"].decode(), begin, end)
+    within = int(match["last"]) if match["how"] == b"within" else 0
+    return Loss(int(match["lost"]), int(match["first"]), match["reason"].decode(), begin, end, within)
 
 
 def _time(holder: dict[str, Any]) -> int | None:

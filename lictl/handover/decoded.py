@@ -90,13 +90,18 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """A gap that stands in the stream by itself: `lictl.handover.base.Gap` as received."""
+    """A gap that stands in the stream by itself: `lictl.handover.base.Gap` as received.
+
+    Attributes:
+        within: 0, or the last number of a range in which so many are lost, between records that came.
+    """
 
     lost: int
     first_sequence: int
     reason: str
     from_ns: int
     to_ns: int
+    within: int = 0
 
 
 Item = Opening | Interface | Record | Loss

@@ -9,6 +9,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
 from lictl.errors import LictlError
 from lictl.handover.base import ContentEncoder, Encoded, Encoder, HeadersEncoder
 from lictl.handover.etsi_integrity import MAX_COVERED, Integrity
@@ -29,7 +31,6 @@ from lictl.handover.etsi_pdu import (
 from lictl.handover.etsi_sealer import ChunkSealer
 from lictl.handover.etsi_state import State
 from lictl.handover.native import BUFFER_BYTES, encoder_failure, thread_buffer
-from lictl.probe import abi
 from lictl.probe.native import ffi, lib
 from lictl.times import format_rfc3339
 
@@ -149,15 +150,17 @@ class _Etsi(Encoder):
         if gap.reason == "restart" and gap.first_sequence > self._state.last + 1:
             self._state.skip()
         self._state.last = max(self._state.last, gap.last_sequence)
-        return self._loss(gap.lost, gap.first_sequence, gap.reason, gap.from_ns, gap.to_ns)
+        return self._loss(gap.lost, gap.first_sequence, gap.last_sequence, gap.reason, (gap.from_ns, gap.to_ns))
 
-    def _loss(self, lost: int, first_sequence: int, reason: str, from_ns: int, to_ns: int) -> bytes:
-        first = self._number(first_sequence)
+    def _loss(self, lost: int, first_sequence: int, last_sequence: int, reason: str, times: tuple[int, int]) -> bytes:
+        """Tells of so many losses from the first to the last one, between which there may be records."""
+        first, last = self._number(first_sequence), self._number(max(last_sequence, first_sequence))
+        how = "within" if lost < last_sequence - first_sequence + 1 else "seq"
         text = (
-            f"lictl gap of={self._losses} lost={lost} seq={first}-{(first + lost - 1) % MODULUS if lost else first} "
-            f"reason={reason} from={format_rfc3339(from_ns)} to={format_rfc3339(to_ns)}"
+            f"lictl gap of={self._losses} lost={lost} {how}={first}-{last} "
+            f"reason={reason} from={format_rfc3339(times[0])} to={format_rfc3339(times[1])}"
         )
-        return self._tri(operator_message(text), to_ns)
+        return self._tri(operator_message(text), times[1])
 
     # ---- records
 
@@ -170,48 +173,66 @@ class _Etsi(Encoder):
         while start < n:
             used, end, unfit = self._fill(batch, selection, start)
             last = int(selection.sequence[end - 1])
+            first_ns, last_ns = (int(ns) for ns in batch.recs["utc_ns"][selection.order[[start, end - 1]]])
+            if lost := last - before - (end - start):
+                used = _put(used, self._between(selection, start, end, lost, (first_ns, last_ns)))
+            if self._options.acknowledgement == "request":
+                used = _put(used, self._tri(tri(ACK_REQUEST), last_ns))
             yield Encoded(
                 payload=thread_buffer.view[:used],
                 records=end - start - unfit,
                 first_sequence=before + 1,
                 last_sequence=last,
-                lost=last - before - (end - start) + unfit,
-                first_ns=int(batch.recs[selection.order[start]]["utc_ns"]),
-                last_ns=int(batch.recs[selection.order[end - 1]]["utc_ns"]),
+                lost=lost + unfit,
+                first_ns=first_ns,
+                last_ns=last_ns,
                 unfit=unfit,
             )
             before, start = last, end
 
+    def _between(self, selection: Selection, start: int, end: int, lost: int, times: tuple[int, int]) -> bytes:
+        """The message on what the kernel lost before or between records [start, end)."""
+        places = start + np.flatnonzero(selection.lost_before[start:end])
+        last = int(selection.sequence[places[-1]]) - 1
+        first = last - lost + 1
+        if len(places) > 1:
+            first = int(selection.sequence[places[0]]) - int(selection.lost_before[places[0]])
+        return self._loss(lost, first, last, "kernel", times)
+
     def _fill(self, batch: Batch, selection: Selection, start: int) -> tuple[int, int, int]:
         """Fills the buffer with records from `start`: bytes used, index behind the last record, records left out."""
-        used, at, n, unfit = 0, start, selection.n, 0
+        used, at, n = 0, start, selection.n
+        unfit, first, last = 0, n, 0
+        self._c.before = self._before()
         while at < n and used < BUFFER_BYTES - 2 * _RESERVE:
             room = BUFFER_BYTES - used - _RESERVE
-            self._c.before = self._before()
             # Sealing makes a PDU longer, though never twice as long.
             size = self._write(
                 batch, selection, at, thread_buffer.c + used, room // 2 if self._sealer else room, thread_buffer.done
             )
             if size < 0:
                 raise encoder_failure(-size)
-            done = int(thread_buffer.done[0])
-            if done:
-                last = at + done - 1
-                self._state.last = int(selection.sequence[last])
-                used += self._finish(used, size, done, int(batch.recs[selection.order[last]]["utc_ns"]))
-                at += done
-            if at == n:
+            done, left_out = int(thread_buffer.done[0]), int(self._c.unfit)
+            if not done:
                 break
-            skipped, message = self._leave_out(batch, selection, at)
-            if not skipped and not done:
-                break
-            used = _put(used, message)
-            at, unfit = at + skipped, unfit + skipped
+            if left_out:
+                unfit, first, last = unfit + left_out, min(first, self._c.unfit_first), int(self._c.unfit_last)
+            at += done
+            self._state.last = int(selection.sequence[at - 1])
+            if done > left_out:
+                ns = int(batch.recs[selection.order[at - 1]]["utc_ns"])
+                used += self._finish(used, size, done - left_out, ns)
         if at == start:
             raise LictlError("a record is too long for an output buffer.", "Please report this: it cannot happen.")
-        if self._options.acknowledgement == "request":
-            used = _put(used, self._tri(tri(ACK_REQUEST), int(batch.recs[selection.order[at - 1]]["utc_ns"])))
+        if unfit:
+            used = _put(used, self._left_out(batch, selection, unfit, first, last))
         return used, at, unfit
+
+    def _left_out(self, batch: Batch, selection: Selection, count: int, first: int, last: int) -> bytes:
+        """The message on records that the format cannot carry, from index `first` to `last`."""
+        times = batch.recs["utc_ns"][selection.order[[first, last]]]
+        numbers = selection.sequence
+        return self._loss(count, int(numbers[first]), int(numbers[last]), "not-ip", (int(times[0]), int(times[1])))
 
     def _finish(self, at: int, size: int, count: int, ns: int) -> int:
         """Seals `count` PDUs in the buffer and puts their digest behind them; returns the octets of all."""
@@ -226,20 +247,6 @@ class _Etsi(Encoder):
         integers = bytes(ffi.buffer(self._integers, length))
         check = self._integrity.cover(self._state, self._records, integers, view[at : at + size], ns)
         return _put(at + size, check) - at
-
-    def _leave_out(self, batch: Batch, selection: Selection, at: int) -> tuple[int, bytes]:
-        """Records from `at` on that the format cannot carry, and the message that says so; (0, b"") where it can."""
-        end = at
-        while end < selection.n and not _fits(batch.recs[selection.order[end]]):
-            if end > at and selection.lost_before[end]:
-                break
-            end += 1
-        if end == at:
-            return 0, b""
-        times = batch.recs["utc_ns"][selection.order[at:end]]
-        self._state.last = int(selection.sequence[end - 1])
-        message = self._loss(end - at, int(selection.sequence[at]), "not-ip", int(times[0]), int(times[-1]))
-        return end - at, message
 
 
 class EtsiContent(_Etsi, ContentEncoder):
@@ -264,14 +271,3 @@ def _put(at: int, octets: bytes) -> int:
     """Puts octets into the thread's buffer; returns the index behind them."""
     thread_buffer.view[at : at + len(octets)] = octets
     return at + len(octets)
-
-
-def _fits(rec: Any) -> bool:
-    """Whether the C encoder takes the record: as `ip_length` and `ln_etsi_headers` in native/etsi.c have it."""
-    present = int(rec["present"])
-    if not present & abi.HAS_IP:
-        return False
-    if int(rec["kind"]) == abi.REC_HEADER:
-        return int(rec["ip_version"]) in (4, 6)
-    empty = present & abi.HAS_LENGTH and not int(rec["l3_len"])
-    return int(rec["cap_len"]) > int(rec["l3_off"]) and not empty

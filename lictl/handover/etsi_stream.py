@@ -20,7 +20,7 @@ _MODULUS: Final = 1 << 32
 
 
 def decode_etsi(stream: BinaryIO) -> Iterator[Item]:
-    """The items of a stream. Sealed payloads stay closed and give none; neither do events.
+    """The items of a stream. Sealed payloads stay closed and give none; neither do events, nor losses between records.
 
     Raises:
         DecodeError: on the way, where the octets are no PS-PDUs.
@@ -28,10 +28,11 @@ def decode_etsi(stream: BinaryIO) -> Iterator[Item]:
     orders: dict[tuple[str, str, str], _Numbering] = {}
     for pdu in _read(stream):
         if pdu.loss is not None:
-            yield pdu.loss
-            for (liid, cin, _), numbering in orders.items():
-                if (liid, cin) == (pdu.liid, pdu.stream):
-                    numbering.told(pdu.loss)
+            of = [known for (liid, cin, _), known in orders.items() if (liid, cin) == (pdu.liid, pdu.stream)]
+            if not pdu.loss.within and not any(numbering.passed(pdu.loss) for numbering in of):
+                yield pdu.loss
+            for numbering in of:
+                numbering.told(pdu.loss)
         if pdu.kind not in ("cc", "iri") or pdu.sequence is None:
             continue
         numbering = orders.setdefault((pdu.liid, pdu.stream, pdu.kind), _Numbering())
@@ -77,9 +78,13 @@ class _Numbering:
         self._next = number + 1
         return ahead
 
+    def passed(self, loss: Loss) -> bool:
+        """A record behind it has told of it as a jump."""
+        return bool(loss.lost) and 0 < (self._next - loss.first_sequence) % _MODULUS < _MODULUS // 2
+
     def told(self, loss: Loss) -> None:
         """A loss that was declared is no jump."""
-        if loss.lost and loss.first_sequence == self._next:
+        if loss.lost and not loss.within and loss.first_sequence == self._next:
             self._next = loss.first_sequence + loss.lost
 
 

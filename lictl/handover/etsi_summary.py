@@ -72,7 +72,8 @@ class EtsiSummaries(EtsiHeaders):
         state = self._state
         if not state.untold or len(self._flows.flows):
             return b""
-        message = self._loss(state.untold, state.untold_first, "restart", state.untold_ns, now_ns())
+        last = state.untold_first + state.untold - 1
+        message = self._loss(state.untold, state.untold_first, last, "restart", (state.untold_ns, now_ns()))
         state.untold = state.untold_first = 0
         return message
 
@@ -90,7 +91,8 @@ class EtsiSummaries(EtsiHeaders):
         first_ns, last_ns = int(recs["utc_ns"][0]), int(recs["utc_ns"][-1])
         out = b""
         if unfit:
-            out = self._loss(unfit, int(selection.sequence[int(np.argmin(fit))]), "not-ip", first_ns, last_ns)
+            first, behind = selection.sequence[[int(np.argmin(fit)), n - 1 - int(np.argmin(fit[::-1]))]]
+            out = self._loss(unfit, int(first), int(behind), "not-ip", (first_ns, last_ns))
         if len(self._flows.flows) >= FULL:
             out += self._report(last_ns, COUNT)
         out += self._flush(last_ns, ended=False)
@@ -124,7 +126,8 @@ class EtsiSummaries(EtsiHeaders):
         payloads = [_payload(row, form(row, trigger)) for row in flows.flows]
         out = self._iris(payloads, ns)
         if flows.overflow:
-            out += self._loss(flows.overflow, state.untold_first, "flows", state.untold_ns, ns)
+            behind = state.untold_first + flows.overflow - 1
+            out += self._loss(flows.overflow, state.untold_first, behind, "flows", (state.untold_ns, ns))
         self._flows = FlowSummary()
         state.untold = state.untold_first = 0
         self._mark()

@@ -157,9 +157,26 @@ def test_frames_without_ip_are_left_out_counted_and_told() -> None:
     assert all(p.records + p.lost == p.last_sequence - p.first_sequence + 1 for p in parts)
     assert [pdu.sequence for pdu in pdus(out) if pdu.kind == "cc"] == [0, 3]
     losses = [pdu.loss for pdu in pdus(out) if pdu.loss]
-    assert [(loss.lost, loss.first_sequence, loss.reason) for loss in losses] == [(2, 1, "not-ip"), (1, 4, "not-ip")]
+    assert [(loss.lost, loss.first_sequence, loss.reason, loss.within) for loss in losses] == [(3, 1, "not-ip", 4)]
     items = [item for item in decode(FORM, io.BytesIO(out)) if isinstance(item, Record)]
-    assert [item.lost_before for item in items] == [0, 0]
+    assert [item.lost_before for item in items] == [0, 2]
+
+
+@pytest.mark.parametrize("mode", ["content", "headers"])
+def test_one_message_a_chunk_whatever_the_order_of_frames(mode: Any) -> None:
+    """Packets and other frames turn by turn, with losses of the kernel between: two messages, never one a frame."""
+    frames = [FRAME, ARP] * 300
+    recs = numbered([packet(f, **(NO_IP if f is ARP else TCP)) for f in frames])
+    if mode == "headers":
+        recs = numbered([header(**({"present": 0} if f is ARP else {})) for f in frames])
+    recs["slot_seq"][10:] += 2
+    recs["slot_seq"][500:] += 3
+    out, (part,) = chunks(made(mode, integrity="sha256"), recs, frames if mode == "content" else None, Position())
+    assert (part.records, part.lost, part.unfit) == (300, 305, 300)
+    losses = [(loss.lost, loss.first_sequence, loss.within, loss.reason) for pdu in pdus(out) if (loss := pdu.loss)]
+    assert losses == [(300, 1, 604, "not-ip"), (5, 10, 504, "kernel")]
+    items = [item for item in decode(FORM, io.BytesIO(out)) if isinstance(item, Record)]
+    assert sum(1 + item.lost_before for item in items) == 604
 
 
 def test_only_frames_without_ip() -> None:

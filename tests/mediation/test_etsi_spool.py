@@ -123,7 +123,7 @@ def test_content_over_losses_faults_and_restarts(tmp_path: Path, monkeypatch: py
     missing = set(range(numbers[-1] + 1)) - set(numbers)
     assert missing == {2, 4, 5, 6, 1207, 1208}
     told = [(loss.first_sequence, loss.lost, loss.reason) for loss in (pdu.loss for pdu in pdus(out)) if loss]
-    assert told == [(2, 1, "not-ip"), (1207, 2, "quota")]
+    assert told == [(2, 1, "not-ip"), (4, 3, "kernel"), (1207, 2, "quota")]
     assert sorted(number for kind, number in agency.pdus if kind == "iRI") == list(range(22))
 
 
