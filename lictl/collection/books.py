@@ -16,6 +16,8 @@ MAX_NUMBERINGS = 256
 """Numberings (sessions) of one warrant whose holes are remembered; older ones are summed up."""
 _ENDS = frozenset({"end", "surveillanceDeActivation"})
 _STREAM_LIMIT = 64
+_MOST = (1 << 63) - 1
+"""What a sender says may not be more than the state file can hold."""
 _COMPLETE = frozenset({"cc", "iri"})
 """Kinds whose numbers have to be there one and all; messages of the delivery share theirs with a connection's."""
 Key = tuple[str, str]
@@ -114,27 +116,29 @@ class Books:
 
     def _explain(self, stream: str, loss: Loss) -> None:
         """A loss that the sender tells is one of content where there is content, else of header reports."""
-        self.lost += loss.lost
-        if loss.lost <= 0:
+        self.lost = min(self.lost + loss.lost, _MOST)
+        lost = min(loss.lost, 1 << 32)  # more than the formats' numbers can name
+        if lost <= 0:
             return
         for kind in ("cc", "iri"):
             numbering = self.numberings.get((kind, stream[:_STREAM_LIMIT]))
             if numbering is not None and loss.within:
-                numbering.accounted += loss.lost
+                first = numbering.place(loss.first_sequence)
+                numbering.explain(loss.lost, first, first + (loss.within - loss.first_sequence) % (1 << 32))
                 return
             if numbering is not None:
                 first = numbering.place(loss.first_sequence)
-                numbering.explained += numbering.add(first, first + loss.lost - 1)
+                numbering.explained += numbering.add(first, first + lost - 1)
                 return
         if len(self.told) < MAX_NUMBERINGS and not loss.within:
-            self.told.append((stream[:_STREAM_LIMIT], loss.first_sequence, loss.first_sequence + loss.lost - 1))
+            self.told.append((stream[:_STREAM_LIMIT], loss.first_sequence, loss.first_sequence + lost - 1))
 
     def _settle(self, stream: str, totals: Totals) -> None:
         """Losses that the sender counts only; a numbering of summaries has nothing to do with them."""
         for kind in ("cc", "iri"):
             numbering = self.numberings.get((kind, stream[:_STREAM_LIMIT]))
             if numbering is not None and numbering.packets:
-                self.lost += numbering.settle(totals)
+                self.lost = min(self.lost + numbering.settle(totals), _MOST)
                 return
 
     @property

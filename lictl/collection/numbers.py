@@ -83,6 +83,12 @@ class Numbering:
         self.ranges = merged
         return new
 
+    def explain(self, lost: int, first: int, last: int) -> None:
+        """So many of a run of numbers are declared lost: no more than are missing there, behind which others came."""
+        last = min(last, self.highest)
+        here = sum(max(min(high, last) - max(low, first) + 1, 0) for low, high in self.ranges)
+        self.accounted += min(lost, max(last - first + 1 - here, 0))
+
     def settle(self, totals: Totals) -> int:
         """Compares with what the sender says of the whole; returns how many more numbers are declared lost by it.
 

@@ -29,7 +29,7 @@ from lictl.collection.reading import read
 from lictl.collection.receiver import Limits, Receiver
 from lictl.errors import UsageError
 from lictl.handover.base import Event, Gap
-from lictl.handover.etsi_pdu import ACK_REQUEST, KEEPALIVE, SESSION, TEST, option_request, tlv, tri
+from lictl.handover.etsi_pdu import ACK_REQUEST, KEEPALIVE, SESSION, TEST, operator_message, option_request, tlv, tri
 from lictl.handover.pdu import MAX_PDU, Totals, split
 from lictl.handover.registry import encoder
 from lictl.probe.batch import Batch
@@ -527,3 +527,20 @@ def test_what_the_line_lost_stays_missing(lost: set[int], untaken: set[int], cut
     numbering.settle(Totals(len(delivered), cut - len(delivered), cut))
     gone = [n for n in delivered if n in untaken]
     assert sum(n < max(kept, default=0) for n in gone) <= numbering.missing <= len(gone)
+
+
+@pytest.mark.parametrize("how", ["seq", "within"])
+def test_losses_out_of_all_proportion_can_be_kept(tmp_path: Path, how: str) -> None:
+    """Whatever sum a sender tells, the books can be written down, and explain no more than the range that it names."""
+    store = EvidenceStore(tmp_path, 4)
+    store.take(ETSI, ipcc(0), 1)
+    store.take(ETSI, ipcc(9), 1)
+    when_ = "from=2026-03-01T12:00:00.000000000Z to=2026-03-01T12:00:00.000000000Z"
+    for number, where in enumerate(("20-21", "5-5", "7-20")):
+        text = f"lictl gap of=cc lost={2**63 - 1} {how}={where} reason=kernel {when_}"
+        store.take(ETSI, names().pdu(number, TIME, operator_message(text)), 1)
+    (evidence,) = store.files.values()
+    evidence.commit(evidence.snapshot(), durable=False)
+    assert evidence.books.lost == 2**63 - 1
+    assert evidence.books.missing >= (8 - 1 - 2 if how == "within" else 8)
+    store.close()
