@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 MAX_NUMBERINGS = 256
 """Numberings (sessions) of one warrant whose holes are remembered; older ones are summed up."""
 _ENDS = frozenset({"end", "surveillanceDeActivation"})
+MARK_PDUS = 1024
+MARK_OCTETS = 4 << 20
+"""So much of the newest evidence is read again after a restart, at least."""
 _STREAM_LIMIT = 64
 _MOST = (1 << 63) - 1
 """What a sender says may not be more than the state file can hold."""
@@ -68,6 +71,9 @@ class Books:
     ended: bool = False
     retired: list[int] = field(default_factory=lambda: [0, 0])
     numberings: dict[Key, Numbering] = field(default_factory=dict)
+    marks: list[int] = field(default_factory=lambda: [0, 0, 0])
+    """Two offsets in the file of the PDUs, and how many PDUs lie behind the second one: behind the first lie MARK_PDUS
+    or MARK_OCTETS at least, or all."""
     told: list[tuple[str, int, int]] = field(default_factory=list)
     """Losses that were told before anything of their numbering came: stream, first and last number."""
 
@@ -97,6 +103,10 @@ class Books:
     def take(self, pdu: Pdu) -> None:
         """Counts a PDU that is kept."""
         self.pdus += 1
+        size = self.sizes.get("", 0)
+        self.marks[2] += 1
+        if self.marks[2] >= MARK_PDUS or size - self.marks[1] >= MARK_OCTETS:
+            self.marks = [self.marks[1], size, 0]
         self.cc += pdu.kind == "cc"
         self.iri += pdu.kind == "iri"
         self.sealed += pdu.kind == "sealed"

@@ -20,11 +20,12 @@ from lictl.collection.framed import framed
 from lictl.collection.numbers import Recent, digest
 from lictl.delivery.slots import SlotFile
 from lictl.errors import IntegrityError
+from lictl.handover.decoded import DecodeError
 from lictl.portable import pread, pwrite, sync_data
 
 if TYPE_CHECKING:
     from lictl.delivery.folder import Folder
-    from lictl.handover.pdu import Pdu
+    from lictl.handover.pdu import Pdu, PduFormat
 
 STATE_SUFFIX = ".evidence"
 _SLOT_BYTES = 1 << 18
@@ -69,6 +70,7 @@ class Evidence:
         self._files: dict[str, int] = {}
         self._pending: dict[str, list[bytes]] = {part: [] for part in PARTS}
         self._seen: OrderedDict[int, None] = OrderedDict()
+        self._forgot = True
         self._cut()
 
     def _cut(self) -> None:
@@ -168,6 +170,33 @@ class Evidence:
         _recents.move_to_end(place)
         return _recents[place]
 
+    def recall(self, format_: PduFormat) -> bool:
+        """Finds the newest PDUs again that a restart forgot, once; False where there is nothing to find."""
+        if not self._forgot:
+            return False
+        self._forgot = False
+        for place in [place for place in _recents if place[0] == id(self)]:
+            del _recents[place]
+        begin = self.books.marks[0]
+        data = memoryview(self.read(begin, self.size - begin))
+        at = 0
+        while at < len(data) and 0 < (size := format_.length(data[at:])) <= len(data) - at:
+            raw = bytes(data[at : at + size])
+            with contextlib.suppress(DecodeError):
+                self._remember(format_.decode(raw), begin + at)
+            at += size
+        return True
+
+    def _remember(self, pdu: Pdu, offset: int) -> None:
+        if pdu.sequence is None:
+            return
+        for kind in ("sealed", "sealed too") if pdu.kind == "sealed" else (pdu.kind,):
+            key = (kind, pdu.stream)
+            number, recent = self.books.numbering(key).place(pdu.sequence), self.recent(key)
+            if recent.place(number) is None:
+                recent.add(number, pdu.raw, offset)
+                return
+
     def _content(self, pdu: Pdu) -> None:
         record = pdu.record
         if record is None:
@@ -242,6 +271,7 @@ class Evidence:
         for place in [place for place in _recents if place[0] == id(self)]:
             del _recents[place]
         self._seen.clear()
+        self._forgot = True
         with contextlib.suppress(OSError):
             for part, fd in self._files.items():
                 os.ftruncate(fd, self.books.sizes.get(part, 0))

@@ -46,6 +46,8 @@ class Verifier:
         outcomes = books.signatures if check.signature else books.digests
         kind = "integrity" if check.signature else check.of
         pieces = self._pieces(evidence, kind, pdu.stream, check)
+        if pieces is None and evidence.recall(format_):
+            pieces = self._pieces(evidence, kind, pdu.stream, check)
         outcome: Outcome
         if pieces is None:
             outcome = "open"
