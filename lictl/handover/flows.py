@@ -7,6 +7,7 @@ The counts of ATIS-1000013's packet data summary report (PDSR), made with numpy 
 from __future__ import annotations
 
 import ipaddress
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from lictl.handover.decoded import Record
 
-KEY: Final = np.dtype(
+KEY_HEAD: Final = np.dtype(
     [
         ("ip_version", "u1"),
         ("proto", "u1"),
@@ -30,10 +31,9 @@ KEY: Final = np.dtype(
         ("dir", "u1"),
         ("src_port", "<u2"),
         ("dst_port", "<u2"),
-        ("src", "u1", (16,)),
-        ("dst", "u1", (16,)),
     ]
 )
+KEY: Final = np.dtype([*KEY_HEAD.descr, ("src", "u1", (16,)), ("dst", "u1", (16,))])
 """What tells flows apart; whatever a record does not prove is zero."""
 
 FLOW: Final = np.dtype(
@@ -71,7 +71,7 @@ class FlowSummary:
     """Flows of one order, kept up to date batch by batch.
 
     Attributes:
-        flows: FLOW[n], in order of their keys.
+        flows: FLOW[n], in order of their first packets.
         overflow: packets of flows for which there was no room.
     """
 
@@ -106,23 +106,34 @@ class FlowSummary:
 
 
 def summarise(recs: NDArray[np.void]) -> NDArray[np.void]:
-    """FLOW[m], one for each flow in REC[n]."""
-    rows = np.zeros(len(recs), FLOW)
-    key, present = rows["key"], recs["present"]
-    ip = (present & abi.HAS_IP != 0) & np.isin(recs["ip_version"], (4, 6))
-    ports, length = present & abi.HAS_PORTS != 0, present & abi.HAS_LENGTH != 0
-    for name in ("ip_version", "proto"):
-        key[name] = np.where(ip, recs[name], 0)
-    for name in ("src_port", "dst_port"):
-        key[name] = np.where(ports, recs[name], 0)
-    for name in ("src", "dst"):
-        key[name] = np.where(ip[:, np.newaxis], recs[name], 0)
-    key["has_ports"], key["dir"] = ports, recs["dir"]
-    rows["packets"] = 1
-    rows["bytes"] = np.where(length, recs["l3_len"], 0)
-    rows["unsized"] = ~length
-    rows["first_ns"] = rows["last_ns"] = recs["utc_ns"]
-    return _merged(rows)
+    """FLOW[m], one for each flow in REC[n], in order of their first records."""
+    present = recs["present"]
+    length = present & abi.HAS_LENGTH != 0
+    octets = np.where(length, recs["l3_len"], 0).astype(np.uint64)
+    groups = _Groups(_words(recs))
+    flows = np.empty(groups.count, FLOW)
+    flows["key"] = groups.keys
+    flows["packets"] = groups.sizes
+    flows["bytes"] = groups.reduce(np.add, octets)
+    flows["unsized"] = 0 if length.all() else groups.reduce(np.add, (~length).astype(np.uint64))
+    flows["first_ns"] = groups.reduce(np.minimum, recs["utc_ns"])
+    flows["last_ns"] = groups.reduce(np.maximum, recs["utc_ns"])
+    return flows
+
+
+def _words(recs: NDArray[np.void]) -> NDArray[np.uint64]:
+    """The KEYs of REC[n], word by word: uint64[5, n]."""
+    head, present = np.zeros(len(recs), KEY_HEAD), recs["present"]
+    ip = (present & abi.HAS_IP != 0) & ((recs["ip_version"] == 4) | (recs["ip_version"] == 6))
+    ports = present & abi.HAS_PORTS != 0
+    head["dir"], head["has_ports"] = recs["dir"], ports
+    for name, proven in (("ip_version", ip), ("proto", ip), ("src_port", ports), ("dst_port", ports)):
+        np.multiply(recs[name], proven, out=head[name])
+    words = np.empty((_WORDS, len(recs)), np.uint64)
+    words[0] = head.view(np.uint64)
+    for column, at in enumerate(_ADDRESS_WORDS, 1):
+        np.multiply(recs.getfield(np.uint64, at), ip, out=words[column])
+    return words
 
 
 def records_of(items: Iterable[Record]) -> NDArray[np.void]:
@@ -131,19 +142,85 @@ def records_of(items: Iterable[Record]) -> NDArray[np.void]:
 
 
 def _merged(rows: NDArray[np.void]) -> NDArray[np.void]:
-    if not len(rows):
-        return rows
-    opaque = _opaque(rows["key"])
-    order = np.argsort(opaque, kind="stable")
-    opaque = opaque[order]
-    starts = np.flatnonzero(np.concatenate([[True], opaque[1:] != opaque[:-1]]))
-    merged = np.empty(len(starts), FLOW)
-    merged["key"] = rows["key"][order[starts]]
+    """FLOW[m]: those of FLOW[n] with one key as one, in order of their first ones."""
+    words = np.ascontiguousarray(rows["key"]).view(np.uint64).reshape(len(rows), _WORDS)
+    groups = _Groups(np.ascontiguousarray(words.T))
+    merged = np.empty(groups.count, FLOW)
+    merged["key"] = groups.keys
     for name, function in (
         ("packets", np.add), ("bytes", np.add), ("unsized", np.add), ("first_ns", np.minimum), ("last_ns", np.maximum),
     ):  # fmt: skip
-        merged[name] = function.reduceat(rows[name][order], starts)
+        merged[name] = groups.reduce(function, rows[name])
     return merged
+
+
+class _Groups:
+    """Equal keys among n, given word by word. They are sorted by some bits made of each: whole they cost far more.
+
+    Attributes:
+        count: m, of different keys.
+        keys: KEY[m], in order of their first places.
+        sizes: how many there are of each.
+    """
+
+    def __init__(self, words: NDArray[np.uint64]) -> None:
+        order, exact = _sorted(words)
+        starts = np.flatnonzero(exact)
+        first = order[starts]  # the sort is stable
+        self._order, self._starts, self._place = order, starts, np.argsort(first)
+        self.count = len(starts)
+        self.keys: NDArray[np.void] = np.ascontiguousarray(words[:, first[self._place]].T).view(KEY).reshape(-1)
+        self.sizes = np.diff(starts, append=len(order))[self._place]
+
+    def reduce(self, function: np.ufunc, values: NDArray[Any]) -> NDArray[Any]:
+        """One value of each group, from one of each key."""
+        if not self.count:
+            return values[:0]
+        return np.asarray(function.reduceat(values[self._order], self._starts))[self._place]
+
+
+def _sorted(words: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
+    """An order in which equal keys follow on each other, earlier ones first, and where another key begins."""
+    mixed = _mixed(words)
+    parts = mixed.view(np.uint16).reshape(-1, 4)[:, : 2 if len(mixed) <= _FEW else 3]
+    order = np.argsort(parts[:, 0], kind="stable")  # of 16 bits numpy makes a radix sort
+    for column in range(1, parts.shape[1]):
+        order = order[np.argsort(parts[order, column], kind="stable")]
+    begins = np.zeros(len(order), np.bool_)
+    for column in parts.T:
+        _mark(begins, column[order])
+    exact = np.zeros(len(order), np.bool_)
+    for column in words:
+        _mark(exact, column[order])
+    if not np.array_equal(begins, exact):  # two keys have the same bits
+        order = np.lexsort(words)
+        exact[:] = False
+        for column in words:
+            _mark(exact, column[order])
+    return order, exact
+
+
+def _mark(begins: NDArray[np.bool_], column: NDArray[Any]) -> None:
+    """Marks where a value is another one than the one before."""
+    begins[:1] = True
+    begins[1:] |= column[1:] != column[:-1]
+
+
+_WORDS: Final = KEY.itemsize // 8
+_FEW: Final = 16_384
+_ADDRESS_WORDS: Final = tuple(abi.REC.fields[name][1] + at for name in ("src", "dst") for at in (0, 8))  # type: ignore[index]
+_FACTORS: Final = np.frombuffer(os.urandom(8 * _WORDS), np.uint64) | np.uint64(1)
+"""Another process mixes otherwise: nobody can send packets whose flows all have the same bits."""
+
+
+def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """64 bits of each key."""
+    mixed = np.zeros(words.shape[1], np.uint64)
+    for column, factor in zip(words, _FACTORS, strict=True):
+        mixed ^= column
+        mixed *= factor
+        mixed ^= mixed >> np.uint64(32)
+    return mixed
 
 
 def _opaque(keys: NDArray[Any]) -> NDArray[np.void]:

@@ -139,8 +139,8 @@ def _write(batch: Batch, selection: Selection, stream: Stream) -> tuple[int, Exc
                 if end == selection.n and not selection.lost_after:
                     position = stream.stored_position()
                 else:
-                    recs = batch.recs[selection.order[done:end]]
-                    position = stream.stored_behind(recs["cpu"], recs["slot_seq"], encoded.last_sequence)
+                    cpus, seqs = (batch.recs[name][selection.order[done:end]] for name in ("cpu", "slot_seq"))
+                    position = stream.stored_behind(cpus, seqs, encoded.last_sequence)
                 stream.write(encoded, position)
                 done = end
     except Exception as error:  # isolation: one stream's failure is never another's

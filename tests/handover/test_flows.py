@@ -8,11 +8,13 @@ from collections import Counter
 from typing import Any
 
 import numpy as np
+import pytest
 from handover_records import T0, encode_all, header, info, numbered
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lictl import handover
+from lictl.handover import flows as flows_module
 from lictl.handover.decode import Record, decode
 from lictl.handover.flows import FlowSummary, records_of, summarise
 from lictl.probe import abi
@@ -101,11 +103,36 @@ def test_flows_are_bounded() -> None:
     assert [flow.packets for flow in summary.top()] == [2] * 5
 
 
+@given(ROWS, st.sampled_from([0, 1, 0xFFFF, 0x3FFFF]))
+def test_keys_that_look_alike_are_told_apart(rows: list[dict[str, Any]], bits: int) -> None:
+    """However few bits the sort has to go by: the same flows, in order of their first packets."""
+    with pytest.MonkeyPatch.context() as patch:
+        mixed = flows_module._mixed
+        patch.setattr(flows_module, "_mixed", lambda words: mixed(words) & np.uint64(bits))
+        summary = FlowSummary()
+        summary.add(array(rows))
+    assert found(summary) == expected(rows)
+    first = list(dict.fromkeys(map(key, rows)))
+    assert [key(row) for row in (_row(flow) for flow in summary.flows)] == first
+
+
+def _row(flow: Any) -> dict[str, Any]:
+    """The key of a flow as a record's fields."""
+    fields = flow["key"]
+    present = abi.HAS_IP * bool(fields["ip_version"]) + abi.HAS_PORTS * bool(fields["has_ports"])
+    return {
+        "present": present, "dir": int(fields["dir"]), "proto": int(fields["proto"]),
+        "src": ".".join(map(str, fields["src"][:4])), "dst": ".".join(map(str, fields["dst"][:4])),
+        "src_port": int(fields["src_port"]), "dst_port": int(fields["dst_port"]),
+    }  # fmt: skip
+
+
 def test_many_records_at_once() -> None:
     """A batch of 8,192 records of 1,000 flows."""
     recs = np.repeat(header(), 8192)
     recs["src_port"] = np.arange(8192) % 1000
     flows = summarise(recs)
     assert len(flows) == 1000
+    assert flows["key"]["src_port"].tolist() == [*range(1000)]
     assert int(flows["packets"].sum()) == 8192
     assert int(flows["bytes"].sum()) == 8192 * 60
