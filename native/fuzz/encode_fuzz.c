@@ -145,6 +145,7 @@ static int call(struct scene *s, struct output *all, size_t room, uint8_t before
 	CHECK((size_t)len <= room && done <= n - from);
 	append(all, out, (size_t)len);
 	all->done += done;
+	CHECK(s->mirror.too_long <= s->mirror.unfit);
 	all->unfit += s->mirror.unfit + s->atis.too_long;
 	free(out);
 	return done > 0;
@@ -158,7 +159,7 @@ static struct output encode(struct scene *s, size_t room, uint8_t before)
 	while (all.done < s->selection.n && !all.status) {
 		uint32_t at = all.done;
 
-		s->mirror.unfit = s->atis.too_long = 0;
+		s->mirror.unfit = s->mirror.too_long = s->atis.too_long = 0;
 		if (call(s, &all, room, before) || all.status)
 			continue;
 		if (formats[s->format].kind && stops(s, at))

@@ -191,7 +191,7 @@ static void make_constants(struct input *in, struct scene *s)
 	s->atis.names = nulls(s->atis.names_len);
 	s->atis.content = nulls(s->atis.content_len);
 	s->atis.digits = (uint32_t)take(in, 1) % 11;
-	s->atis.most = (uint32_t)take(in, 1) % 4 * 64;
+	s->atis.most = take(in, 1) & 1 ? (uint32_t)take(in, 1) + (take(in, 1) & 1 ? LN_DATAGRAM_MAX - 255 : 0) : 0;
 }
 
 static void make_flows(struct input *in, struct scene *s)
