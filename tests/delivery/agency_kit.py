@@ -7,10 +7,12 @@ import contextlib
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Self
 
 import lictl
 from lictl.delivery import wire
@@ -66,26 +68,75 @@ class ReceiverProcess:
             self.kill()
 
 
-class OddAgency:
-    """Speaks the protocol by hand, on one connection at a time."""
+class Line:
+    """The connection that an agency has taken, if any."""
 
-    def __init__(self) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self._listener.settimeout(30)
-        self.port = self._listener.getsockname()[1]
-        self.sock: socket.socket | None = None
-        self._parser = FrameParser(frozenset(FrameType))
-        self._frames: list[tuple[FrameType, bytes]] = []
+    sock: socket.socket | None = None
 
-    def accept(self, receive_buffer: int | None = None) -> None:
-        """Takes the next connection."""
+    def reset(self) -> None:
+        """Closes with RST, as a machine that crashed: what was not read is gone."""
+        assert self.sock is not None
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.hang_up()
+
+    def hang_up(self) -> None:
+        """Closes the connection."""
+        if self.sock is not None:
+            self.sock.close()
+            self.sock = None
+
+
+class Desk(Line):
+    """An agency on a bare TCP socket that does only what a test says, on one connection at a time."""
+
+    def __init__(self, receive_buffer: int | None = None) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
         if receive_buffer is not None:
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        self._listener.settimeout(30)
+        self.port: int = self._listener.getsockname()[1]
+
+    def accept(self) -> socket.socket:
+        """The next connection; the one before is closed."""
+        self.hang_up()
         self.sock, _ = self._listener.accept()
         self.sock.settimeout(30)
+        return self.sock
+
+    def read(self, octets: int, at_once: int = 1 << 16) -> bytes:
+        """So many octets of the connection."""
+        assert self.sock is not None
+        data = bytearray()
+        while len(data) < octets:
+            piece = self.sock.recv(min(at_once, octets - len(data)))
+            assert piece, "the worker closed the connection"
+            data += piece
+        return bytes(data)
+
+    def send(self, data: bytes) -> None:
+        """Sends raw bytes."""
+        assert self.sock is not None
+        self.sock.sendall(data)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.hang_up()
+        self._listener.close()
+
+
+class OddAgency(Desk):
+    """Speaks the protocol by hand."""
+
+    _parser: FrameParser
+    _frames: list[tuple[FrameType, bytes]]
+
+    def accept(self) -> socket.socket:
+        """The next connection, at the beginning of the protocol."""
         self._parser = FrameParser(frozenset(FrameType))
         self._frames = []
+        return super().accept()
 
     def next(self) -> tuple[FrameType, bytes]:
         """The next frame that the worker sends."""
@@ -97,18 +148,13 @@ class OddAgency:
             self._frames = [(frame.type, bytes(frame.body)) for frame in self._parser.frames()]
         return self._frames.pop(0)
 
-    def welcome(self, block: int = 0, receive_buffer: int | None = None) -> wire.Hello:
+    def welcome(self, block: int = 0) -> wire.Hello:
         """Accepts a connection and greets."""
-        self.accept(receive_buffer)
+        self.accept()
         kind, body = self.next()
         assert kind is FrameType.HELLO
         self.send(wire.welcome_frame(1, block))
         return wire.parse_hello(memoryview(body))
-
-    def send(self, data: bytes) -> None:
-        """Sends raw bytes."""
-        assert self.sock is not None
-        self.sock.sendall(data)
 
     def closed_by_worker(self, seconds: float = 20) -> bool:
         """Waits until the worker hangs up, reading what still comes."""
@@ -120,22 +166,3 @@ class OddAgency:
                     return True
             return False
         return True
-
-    def reset(self) -> None:
-        """Closes with RST, as a crashed machine would."""
-        assert self.sock is not None
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        self.hang_up()
-
-    def hang_up(self) -> None:
-        """Closes the connection."""
-        if self.sock is not None:
-            self.sock.close()
-            self.sock = None
-
-    def __enter__(self) -> OddAgency:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.hang_up()
-        self._listener.close()

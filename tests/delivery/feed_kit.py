@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A spool filled by a real encoder, the worker that delivers it, and agencies on bare sockets."""
+"""A spool filled by a real encoder, and the worker that delivers it."""
 
 from __future__ import annotations
 
 import contextlib
-import socket
 import struct
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -22,6 +21,7 @@ from lictl.handover.registry import encoder
 from lictl.probe.batch import Batch, Position, groups, sequence
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Mapping
     from pathlib import Path
 
@@ -156,54 +156,6 @@ class Feed:
     def __exit__(self, *_: object) -> None:
         self.stop()
         self.spool.close()
-
-
-class Desk:
-    """An agency on a bare TCP socket that does only what a test says."""
-
-    def __init__(self, buffer: int = 0) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        if buffer:
-            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
-        self._listener.settimeout(30)
-        self.port: int = self._listener.getsockname()[1]
-        self.sock: socket.socket | None = None
-
-    def accept(self) -> socket.socket:
-        """The next connection; the one before is closed."""
-        self.hang_up()
-        self.sock, _ = self._listener.accept()
-        self.sock.settimeout(30)
-        return self.sock
-
-    def read(self, octets: int, at_once: int = 1 << 16) -> bytes:
-        """So many octets of the connection."""
-        assert self.sock is not None
-        data = bytearray()
-        while len(data) < octets:
-            piece = self.sock.recv(min(at_once, octets - len(data)))
-            assert piece, "the worker closed the connection"
-            data += piece
-        return bytes(data)
-
-    def reset(self) -> None:
-        """Closes with RST."""
-        assert self.sock is not None
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        self.hang_up()
-
-    def hang_up(self) -> None:
-        """Closes the connection."""
-        if self.sock is not None:
-            self.sock.close()
-            self.sock = None
-
-    def __enter__(self) -> Desk:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.hang_up()
-        self._listener.close()
 
 
 def fast(**changes: Any) -> WorkerOptions:

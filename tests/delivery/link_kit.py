@@ -10,6 +10,8 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from agency_kit import Line
+
 from lictl.delivery.config import StreamConfig, Transport, WorkerConfig, WorkerOptions
 from lictl.delivery.links import make_link
 from lictl.delivery.route import make_route
@@ -74,7 +76,7 @@ class Loop:
         self.selector.close()
 
 
-class RawAgency:
+class RawAgency(Line):
     """Takes connections one after the other and keeps what came on each; never blocks."""
 
     def __init__(self, port: int = 0, receive_buffer: int | None = None, host: str = "127.0.0.1") -> None:
@@ -86,7 +88,6 @@ class RawAgency:
         self.listener.listen()
         self.listener.setblocking(False)
         self.port = self.listener.getsockname()[1]
-        self.sock: socket.socket | None = None
         self.heard: list[bytearray] = []
 
     def accept(self) -> bool:
@@ -113,18 +114,6 @@ class RawAgency:
             if not data:
                 self.hang_up()
         return bytes(self.heard[-1])
-
-    def reset(self) -> None:
-        """As a machine that crashed: what was not read is gone."""
-        assert self.sock is not None
-        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        self.hang_up()
-
-    def hang_up(self) -> None:
-        """Closes the connection."""
-        if self.sock is not None:
-            self.sock.close()
-            self.sock = None
 
     def close(self) -> None:
         """Closes everything."""

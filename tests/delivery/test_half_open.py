@@ -7,7 +7,6 @@ import os
 import subprocess
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,20 +18,11 @@ from lictl.lab import namespace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 NEAR, FAR = "192.0.2.1", "192.0.2.2"
 PATIENT = replace(QUICK, ping_s=1.0, dead_s=1.0, connect_s=0.5)
 """In service it is 10 s until TCP asks an idle agency, and 30 s until a silent one is given up."""
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Iterator[Path]:
-    """Folder of one agency in a spool; the current folder comes back."""
-    before = Path.cwd()
-    folder = tmp_path / "spool" / "lea"
-    folder.mkdir(parents=True)
-    yield folder
-    os.chdir(before)
 
 
 @pytest.fixture

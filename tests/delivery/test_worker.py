@@ -35,14 +35,6 @@ FAST = WorkerOptions(backoff_max_s=0.3)
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """Folder of one agency in a spool."""
-    folder = tmp_path / "spool" / "lea"
-    folder.mkdir(parents=True)
-    return folder
-
-
-@pytest.fixture
 def workers() -> Iterator[list[AgencyWorker]]:
     """Ends every worker that a test started."""
     started: list[AgencyWorker] = []
@@ -227,9 +219,9 @@ def test_one_dead_agency_stops_nobody_else(tmp_path: Path, workers: list[AgencyW
     for name in ("dead", "alive"):
         (tmp_path / name).mkdir()
         spools[name] = open_sealed(tmp_path / name / "W-1")
-    with OddAgency() as dead, Receiver(("127.0.0.1", 0), tmp_path / "received").start() as receiver:
+    with OddAgency(4096) as dead, Receiver(("127.0.0.1", 0), tmp_path / "received").start() as receiver:
         stuck = start(workers, tmp_path / "dead", dead.port)
-        dead.welcome(receive_buffer=4096)
+        dead.welcome()
         start(workers, tmp_path / "alive", receiver.address[1])
         for _ in range(20):
             append(spools["dead"], 1000, size=1600)

@@ -37,14 +37,6 @@ NOBODY = 65534
 
 
 @pytest.fixture
-def root(tmp_path: Path) -> Path:
-    """Folder of one agency in a spool."""
-    folder = tmp_path / "spool" / "lea"
-    folder.mkdir(parents=True)
-    return folder
-
-
-@pytest.fixture
 def receiver(tmp_path: Path) -> Iterator[Receiver]:
     """The sample agency."""
     with Receiver(("127.0.0.1", 0), tmp_path / "received").start() as running:

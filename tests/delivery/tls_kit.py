@@ -44,7 +44,6 @@ class TlsAgency:
         self.port = self._listener.getsockname()[1]
         self.heard: list[bytearray] = []
         self.versions: list[str | None] = []
-        self.condition = threading.Condition()
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
@@ -62,9 +61,7 @@ class TlsAgency:
         self.versions.append(secure.version())
         self.heard.append(bytearray())
         while data := secure.recv(1 << 16):
-            with self.condition:
-                self.heard[-1] += data
-                self.condition.notify_all()
+            self.heard[-1] += data
 
     @property
     def data(self) -> bytes:
