@@ -65,25 +65,24 @@ static const struct {
 	size_t (*size)(const uint8_t *at, size_t left);
 	uint8_t kind;
 	uint8_t declared; /* stops at an interface without a number */
-	uint8_t ip_only;  /* stops at a record without a proven IP packet */
 } formats[] = {
-	{pcapng_packets, pcapng_bound, pcapng_size, LI_REC_PACKET, 1, 0},
-	{pcapng_headers, pcapng_bound, pcapng_size, LI_REC_HEADER, 1, 0},
-	{text_packets, text_bound, text_size, LI_REC_PACKET, 1, 0},
-	{text_headers, text_bound, text_size, LI_REC_HEADER, 1, 0},
-	{msgpack_packets, msgpack_bound, msgpack_size, LI_REC_PACKET, 1, 0},
-	{msgpack_headers, msgpack_bound, msgpack_size, LI_REC_HEADER, 1, 0},
-	{etsi_packets, etsi_bound, ber_element, LI_REC_PACKET, 0, 1},
-	{etsi_headers, etsi_bound, ber_element, LI_REC_HEADER, 0, 1},
-	{x3_packets, x2x3_bound, x2x3_size, LI_REC_PACKET, 0, 0},
-	{x2_headers, x2x3_bound, x2x3_size, LI_REC_HEADER, 0, 0},
-	{tzsp_packets, mirror_bound, mirror_size, LI_REC_PACKET, 0, 0},
-	{ccc_packets, mirror_bound, mirror_size, LI_REC_PACKET, 0, 0},
-	{pcap_packets, pcap_bound, pcap_size, LI_REC_PACKET, 0, 0},
-	{pcap_headers, pcap_bound, pcap_size, LI_REC_HEADER, 0, 0},
-	{atis_contents, atis_bound, ber_element, LI_REC_PACKET, 0, 0},
-	{atis_headers, atis_bound, ber_element, LI_REC_HEADER, 0, 0},
-	{atis_summaries, atis_bound, ber_element, 0, 0, 0},
+	{pcapng_packets, pcapng_bound, pcapng_size, LI_REC_PACKET, 1},
+	{pcapng_headers, pcapng_bound, pcapng_size, LI_REC_HEADER, 1},
+	{text_packets, text_bound, text_size, LI_REC_PACKET, 1},
+	{text_headers, text_bound, text_size, LI_REC_HEADER, 1},
+	{msgpack_packets, msgpack_bound, msgpack_size, LI_REC_PACKET, 1},
+	{msgpack_headers, msgpack_bound, msgpack_size, LI_REC_HEADER, 1},
+	{etsi_packets, etsi_bound, ber_element, LI_REC_PACKET, 0},
+	{etsi_headers, etsi_bound, ber_element, LI_REC_HEADER, 0},
+	{x3_packets, x2x3_bound, x2x3_size, LI_REC_PACKET, 0},
+	{x2_headers, x2x3_bound, x2x3_size, LI_REC_HEADER, 0},
+	{tzsp_packets, mirror_bound, mirror_size, LI_REC_PACKET, 0},
+	{ccc_packets, mirror_bound, mirror_size, LI_REC_PACKET, 0},
+	{pcap_packets, pcap_bound, pcap_size, LI_REC_PACKET, 0},
+	{pcap_headers, pcap_bound, pcap_size, LI_REC_HEADER, 0},
+	{atis_contents, atis_bound, ber_element, LI_REC_PACKET, 0},
+	{atis_headers, atis_bound, ber_element, LI_REC_HEADER, 0},
+	{atis_summaries, atis_bound, ber_element, 0, 0},
 };
 
 #define N_FORMATS (sizeof(formats) / sizeof(*formats))
@@ -103,20 +102,36 @@ static const struct li_rec *record(const struct scene *s, uint32_t i)
 	return &s->recs[s->selection.order[i]];
 }
 
-/* The encoder has to stop there whatever the room. */
+/* The encoder has to stop there whatever the room: its interface has no number yet. */
 static int stops(const struct scene *s, uint32_t i)
 {
 	const struct li_rec *rec = record(s, i);
 	uint64_t key = (uint64_t)rec->ifindex * 2 + rec->hook;
 
-	if (formats[s->format].declared)
-		return rec->hook > LI_AT_EGRESS || key >= s->n_ids || s->ids[key] < 0;
-	if (!formats[s->format].ip_only)
-		return 0;
+	return formats[s->format].declared && (rec->hook > LI_AT_EGRESS || key >= s->n_ids || s->ids[key] < 0);
+}
+
+/* What TS 102 232 has no place for. */
+static int without_ip(const struct li_rec *rec)
+{
 	if (rec->kind == LI_REC_HEADER)
 		return !(rec->present & LI_HAS_IP) || (rec->ip_version != 4 && rec->ip_version != 6);
 	return !(rec->present & LI_HAS_IP) || rec->cap_len <= rec->l3_off ||
 	       (rec->present & LI_HAS_LENGTH && !rec->l3_len);
+}
+
+/* How many of the records that were done have no place in the format, each in its own way. */
+static uint64_t left_out(const struct scene *s, uint32_t from, uint32_t done)
+{
+	const struct ln_etsi *etsi = &s->etsi;
+
+	CHECK(s->mirror.too_long <= s->mirror.unfit);
+	if (etsi->unfit) {
+		CHECK(etsi->unfit_first >= from && etsi->unfit_first <= etsi->unfit_last);
+		CHECK(etsi->unfit_last - from < done && etsi->unfit <= etsi->unfit_last - etsi->unfit_first + 1);
+		CHECK(without_ip(record(s, etsi->unfit_first)) && without_ip(record(s, etsi->unfit_last)));
+	}
+	return (uint64_t)s->mirror.unfit + s->atis.too_long + etsi->unfit;
 }
 
 static void append(struct output *all, const uint8_t *piece, size_t len)
@@ -145,8 +160,7 @@ static int call(struct scene *s, struct output *all, size_t room, uint8_t before
 	CHECK((size_t)len <= room && done <= n - from);
 	append(all, out, (size_t)len);
 	all->done += done;
-	CHECK(s->mirror.too_long <= s->mirror.unfit);
-	all->unfit += s->mirror.unfit + s->atis.too_long;
+	all->unfit += left_out(s, from, done);
 	free(out);
 	return done > 0;
 }
@@ -159,7 +173,7 @@ static struct output encode(struct scene *s, size_t room, uint8_t before)
 	while (all.done < s->selection.n && !all.status) {
 		uint32_t at = all.done;
 
-		s->mirror.unfit = s->mirror.too_long = s->atis.too_long = 0;
+		s->mirror.unfit = s->mirror.too_long = s->atis.too_long = s->etsi.unfit = 0;
 		if (call(s, &all, room, before) || all.status)
 			continue;
 		if (formats[s->format].kind && stops(s, at))
@@ -189,19 +203,20 @@ static void check_apart(const struct scene *s, const struct output *all)
 
 static void check_sealed(struct input *in, const struct output *plain)
 {
-	uint32_t *offsets = room_for(plain->done * 4), *blocks = room_for(plain->done * 4), sealed = 0, n, rounds = 0;
-	uint32_t *numbers = (uint32_t *)noise(in, plain->done * 4);
-	size_t room = plain->len + plain->done * 64 - take(in, 1) % 64;
-	uint8_t *out = room_for(room), *next = room_for(plain->done * 16), *ends = room_for(plain->done * 7 + 8);
-	int64_t len = ln_etsi_seal_layout(plain->data, plain->done, 1, &sealed, out, room, offsets, blocks);
+	uint32_t n = plain->done - (uint32_t)plain->unfit;
+	uint32_t *offsets = room_for(n * 4), *blocks = room_for(n * 4), sealed = 0, ready, rounds = 0;
+	uint32_t *numbers = (uint32_t *)noise(in, n * 4);
+	size_t room = plain->len + n * 64 - take(in, 1) % 64;
+	uint8_t *out = room_for(room), *next = room_for(n * 16), *ends = room_for(n * 7 + 8);
+	int64_t len = ln_etsi_seal_layout(plain->data, n, 1, &sealed, out, room, offsets, blocks);
 
 	CHECK(len == -ENOSPC || (len >= 0 && (size_t)len <= room));
 	if (len >= 0) {
 		CHECK(sealed == plain->len);
-		while ((n = ln_cbc_step(out, offsets, blocks, numbers, plain->done, rounds, next, next)))
-			CHECK(n <= plain->done && ++rounds < 1 << 16);
+		while ((ready = ln_cbc_step(out, offsets, blocks, numbers, n, rounds, next, next)))
+			CHECK(ready <= n && ++rounds < 1 << 16);
 	}
-	CHECK(ln_etsi_numbers(numbers, plain->done, ends) <= plain->done * 7);
+	CHECK(ln_etsi_numbers(numbers, n, ends) <= n * 7);
 	free(offsets);
 	free(blocks);
 	free(numbers);
@@ -265,7 +280,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		CHECK(pieces.done == whole.done && pieces.len == whole.len && !pieces.status);
 		CHECK(!memcmp(whole.data, pieces.data, whole.len) && pieces.unfit == whole.unfit);
 		check_apart(&s, &whole);
-		if (formats[s.format].bound == etsi_bound && whole.done)
+		if (formats[s.format].bound == etsi_bound && whole.len)
 			check_sealed(&in, &whole);
 	}
 	free(whole.data);
