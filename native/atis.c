@@ -30,7 +30,8 @@ static void put_two(uint8_t *at, unsigned int value)
 	at[1] = (uint8_t)('0' + value % 10);
 }
 
-/* The civil date of a day number; proleptic Gregorian, years of the era from March on. */
+/* The civil date of a day number; proleptic Gregorian, years of the era from March on. 64 bits of nanoseconds end in
+ * the year 2554, those of a window in 2262: a year has four digits. */
 static void write_second(struct second *cache, uint64_t second)
 {
 	uint64_t days = second / 86400 + 719468, era = days / 146097;

@@ -71,6 +71,7 @@ int64_t ln_x3_packets(const struct li_rec *recs, const uint8_t *const *data, con
 		const struct li_rec *rec = &recs[selection->order[i]];
 		const uint8_t *frame = data[selection->order[i]];
 		uint32_t ip = is_ip(rec), len = ip ? ip_length(rec) : rec->cap_len;
+		/* In a capture of raw IP only addresses can be matched, so what is no IP packet is an Ethernet frame. */
 		uint32_t format = !ip ? FORMAT_ETHERNET : rec->ip_version == 4 ? FORMAT_IPV4 : FORMAT_IPV6;
 		uint8_t *pdu = at;
 

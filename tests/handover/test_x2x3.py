@@ -5,9 +5,12 @@ from __future__ import annotations
 
 import json
 import struct
+import tempfile
 import uuid
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from conformance import HEADER_FIELDS, Stream, content, event, example, ip_packet, items, records
 from handover_records import UUID, header, info, numbered, packet
@@ -28,12 +31,13 @@ from lictl.handover.readers import PDU_FORMATS
 from lictl.handover.registry import encoder
 from lictl.handover.x2x3 import correlation_of
 from lictl.probe import abi
+from lictl.probe.batch import Batch
 from lictl.probe.native import lib
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    import numpy as np
+from lictl.service.capture_file import CaptureFile, Matcher
+from lictl.targets.compile import compile as compile_tables
+from lictl.targets.grammar import parse
+from lictl.targets.kinds import MacTarget, PppoeTarget, VlanTarget
+from lictl.targets.orders import ArmedOrder
 
 NAME = "etsi-103221-2"
 FORMAT = PDU_FORMATS[NAME]
@@ -244,3 +248,23 @@ def test_the_bound_holds() -> None:
     rec = header(present=31, ip_version=6, src="2001:db8::1", dst="2001:db8::2")
     assert len(Stream(NAME, "headers", timestamp="16", fields="all").write(rec).data) <= lib.ln_x2x3_bound(0)
     assert ip_packet(40)[:1] == b"\x45"
+
+
+@given(st.lists(st.one_of(st.binary(max_size=60), st.integers(0, len(PACKET)).map(lambda n: PACKET[:n])), max_size=20))
+@settings(max_examples=30, deadline=None)
+def test_a_capture_of_raw_ip_has_no_other_frames(frames: list[bytes]) -> None:
+    """Whatever stands in it and an order names: an IP packet is taken or nothing, so X3 calls none Ethernet."""
+    named = (parse("ip:203.0.113.7"), MacTarget(bytes(6)), VlanTarget(0), PppoeTarget(bytes(6), 0))
+    armed = [ArmedOrder(0, 1, abi.MODE_CONTENT, 0, 2**63, 0, named, "x")]
+    matcher, batch, taken = Matcher(compile_tables(armed)), Batch(64), 0
+    with tempfile.NamedTemporaryFile(suffix=".pcap") as file:
+        file.write(struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 101))
+        for each in (*frames, PACKET):
+            file.write(struct.pack("<IIII", 1_700_000_000, 5, len(each), len(each)) + each)
+        file.flush()
+        source = CaptureFile(Path(file.name))
+        while source.read(matcher, batch):
+            taken += batch.n
+            assert np.all(batch.records["present"] & abi.HAS_IP)
+            assert set(batch.records["ip_version"].tolist()) <= {4, 6}
+    assert taken >= 1
