@@ -92,6 +92,10 @@ class Books:
         self.numberings[key] = found
         return found
 
+    def known(self, key: Key) -> Numbering | None:
+        """The same, None where there is none."""
+        return self.numberings.get((key[0], key[1][:_STREAM_LIMIT]))
+
     def _apply_told(self, key: Key, numbering: Numbering) -> None:
         if key[0] not in _COMPLETE:
             return
@@ -113,7 +117,7 @@ class Books:
         self.events += bool(pdu.event)
         self.ended = pdu.event in _ENDS if pdu.event else self.ended
         if pdu.record is not None and pdu.kind in _COMPLETE:
-            numbering = self.numberings.get((pdu.kind, pdu.stream[:_STREAM_LIMIT]))
+            numbering = self.known((pdu.kind, pdu.stream))
             if numbering is not None:
                 numbering.packets = True
         if pdu.loss is not None:
@@ -131,7 +135,7 @@ class Books:
         if lost <= 0:
             return
         for kind in ("cc", "iri"):
-            numbering = self.numberings.get((kind, stream[:_STREAM_LIMIT]))
+            numbering = self.known((kind, stream))
             if numbering is not None and loss.within:
                 first = numbering.place(loss.first_sequence)
                 numbering.explain(loss.lost, first, first + (loss.within - loss.first_sequence) % (1 << 32))
@@ -146,7 +150,7 @@ class Books:
     def _settle(self, stream: str, totals: Totals) -> None:
         """Losses that the sender counts only; a numbering of summaries has nothing to do with them."""
         for kind in ("cc", "iri"):
-            numbering = self.numberings.get((kind, stream[:_STREAM_LIMIT]))
+            numbering = self.known((kind, stream))
             if numbering is not None and numbering.packets:
                 self.lost = min(self.lost + numbering.settle(totals), _MOST)
                 return

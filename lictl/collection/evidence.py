@@ -192,7 +192,10 @@ class Evidence:
             return
         for kind in ("sealed", "sealed too") if pdu.kind == "sealed" else (pdu.kind,):
             key = (kind, pdu.stream)
-            number, recent = self.books.numbering(key).place(pdu.sequence), self.recent(key)
+            numbering = self.books.known(key)
+            if numbering is None:  # it was summed up
+                return
+            number, recent = numbering.place(pdu.sequence), self.recent(key)
             if recent.place(number) is None:
                 recent.add(number, pdu.raw, offset)
                 return

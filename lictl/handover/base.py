@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["headers", "content"]
 GapReason = Literal["ring", "matches", "frame", "quota", "disk", "restart", "fault"]
-EventKind = Literal["begin", "resume", "continue", "change", "suspend", "end"]
+EventKind = Literal["begin", "resume", "continue", "change", "suspend", "end"]  # spools hold the places: append only
 Framing = Literal["stream", "ber", "length"]
 MAX_STATE = 4096
 """Bytes of an encoder's state: it lies beside each block of the spool."""

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+import threading
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -75,6 +76,7 @@ class LiveStream:
     ended: bool = False
     noted: accounts.Saved | None = None
     reconciled: bool = False
+    _saving: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     @property
     def agency(self) -> str:
@@ -98,27 +100,29 @@ class LiveStream:
         )
 
     def save(self) -> None:
-        """Writes losses by class and the end down where they changed; raises OSError."""
-        counts = self.stream.counts
-        now = accounts.Saved(
-            self.saved.claim,
-            self.saved.incarnation,
-            self.saved.base,
-            self.saved.quota + counts.lost_quota,
-            self.saved.other + counts.lost_disk + counts.lost_fault + counts.lost_format,
-            self.ended,
-            self._waiting,
-        )
-        if now != self.noted:
-            accounts.save(self.path, now)
-            self.noted = now
+        """Writes losses by class, the end and what waits down where they changed; from any thread. Raises OSError."""
+        with self._saving:
+            counts = self.stream.counts
+            now = accounts.Saved(
+                self.saved.claim,
+                self.saved.incarnation,
+                self.saved.base,
+                self.saved.quota + counts.lost_quota,
+                self.saved.other + counts.lost_disk + counts.lost_fault + counts.lost_format,
+                self.ended,
+                self._waiting,
+            )
+            if now != self.noted:
+                accounts.save(self.path, now)
+                self.noted = now
 
     def fold(self, account: accounting.Account) -> None:
         """Writes down that the kernel's counters end here: the account so far becomes the base. Raises OSError."""
         base = accounting.Base(account.delivered + account.in_spool, sum(account.lost.values()), account.withheld,
                                account.lost)  # fmt: skip
         saved = accounts.Saved(self.saved.claim, COUNTERS_FOLDED, base, ended=self.ended, waiting=self._waiting)
-        accounts.save(self.path, saved)
+        with self._saving:
+            accounts.save(self.path, saved)
 
     @property
     def _waiting(self) -> tuple[tuple[int, EventKind, int], ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -253,6 +254,24 @@ def test_events_that_found_no_room_outlive_the_daemon(tmp_path: Path) -> None:
     assert site.told() == ["begin", "suspend", "resume", "continue", "change"]
     site.again()
     assert site.told() == ["begin", "suspend", "resume", "continue", "change", "continue"]
+
+
+def test_an_account_is_written_by_two_threads(tmp_path: Path) -> None:
+    """Who tells an event and the housekeeping may save at once: the file is whole, and the newest."""
+    site = Site(tmp_path, "etsi-103221-2")
+
+    def count() -> None:
+        for _ in range(20):
+            site.stream.stream.counts.lost_quota += 1
+            site.stream.save()
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(count) for _ in range(4)]:
+            done.result()
+    site.stream.save()
+    saved = load(site.stream.path)
+    assert saved is not None
+    assert saved.quota == site.stream.stream.counts.lost_quota > 0
 
 
 def test_an_event_that_waited_has_the_counts_of_its_place(tmp_path: Path) -> None:
