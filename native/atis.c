@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "ber.h"
+#include "packet.h"
 
 #define TAG_SEQUENCE 0x30
 #define TAG_HEADER_REPORT 0xaa	/* [10] */
@@ -120,16 +121,6 @@ static inline uint8_t *put_head(uint8_t *at, const struct head *head)
 	return at + head->len;
 }
 
-/* The octets of the IP packet in a frame; 0 where the frame has none. */
-static inline uint32_t ip_octets(const struct li_rec *rec)
-{
-	uint32_t len = rec->cap_len > rec->l3_off ? rec->cap_len - rec->l3_off : 0;
-
-	if (!(rec->present & LI_HAS_IP))
-		return 0;
-	return rec->present & LI_HAS_LENGTH && rec->l3_len < len ? rec->l3_len : len;
-}
-
 size_t ln_atis_bound(uint32_t cap_len)
 {
 	return 2 * CONSTANT_MAX + REPORT_BOUND + (size_t)cap_len;
@@ -154,12 +145,11 @@ int64_t ln_atis_contents(const struct li_rec *recs, const uint8_t *const *data, 
 		uint32_t directed = rec->dir == LI_DIR_FROM || rec->dir == LI_DIR_TO, len;
 
 		prefetch_record(recs, selection, i);
+		prefetch_payload(data, selection, i);
 		if (rec->kind != LI_REC_PACKET)
 			return -EPERM;
 		if (ln_atis_bound(rec->cap_len) > room - (size_t)(at - out))
 			break;
-		if (i + 2 < selection->n)
-			__builtin_prefetch(data[selection->order[i + 2]]);
 		if (head.key != (sequence_len << 1 | directed))
 			make_head(&head, atis, sequence_len << 1 | directed);
 		len = ip_octets(rec);
@@ -170,9 +160,7 @@ int64_t ln_atis_contents(const struct li_rec *recs, const uint8_t *const *data, 
 		at += 3 * directed;
 		at = ber_uint(at, 0x83, sequence);
 		at = ber_head(at, 0x81, len);
-		if (len)
-			memcpy(at, data[selection->order[i]] + rec->l3_off, len);
-		at += len;
+		at = put_payload(at, data[selection->order[i]] + rec->l3_off, len);
 		++*done;
 		if (atis->most && at - begin > atis->most) {
 			atis->too_long++;

@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "ber.h"
+#include "packet.h"
 #include "synthetic.h"
 
 #define NS 1000000000ull
@@ -178,16 +179,6 @@ static inline uint8_t *put_content(uint8_t *at, uint32_t len, uint8_t direction)
 	return put_content_any(at, len, direction);
 }
 
-/* Octets of the IP packet in a packet record; 0 where no IP header is proven: iPPackets carries nothing else. */
-static inline uint32_t ip_length(const struct li_rec *rec)
-{
-	uint32_t len = rec->cap_len > rec->l3_off ? rec->cap_len - rec->l3_off : 0;
-
-	if (!(rec->present & LI_HAS_IP))
-		return 0;
-	return rec->present & LI_HAS_LENGTH && rec->l3_len < len ? rec->l3_len : len;
-}
-
 static inline void prefetch_frame(const struct li_rec *recs, const uint8_t *const *data,
 				  const struct ln_sequenced *selection, uint32_t i)
 {
@@ -217,7 +208,7 @@ int64_t ln_etsi_packets(const struct li_rec *recs, const uint8_t *const *data, c
 	*done = stream->unfit = 0;
 	for (uint32_t i = from; i < end; i++) {
 		const struct li_rec *rec = &recs[selection->order[i]];
-		uint32_t len = ip_length(rec), number = number_of(stream, selection, i);
+		uint32_t len = ip_octets(rec), number = number_of(stream, selection, i);
 
 		prefetch_record(recs, selection, i);
 		prefetch_frame(recs, data, selection, i);

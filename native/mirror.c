@@ -45,15 +45,17 @@ static inline void put_ntp(uint8_t *at, uint64_t utc_ns)
 	put_be32(at + 4, (uint32_t)(((ns << 32) + NS_IN_S - 1) / NS_IN_S));
 }
 
-int64_t ln_tzsp_packets(const struct li_rec *recs, const uint8_t *const *data, const struct ln_sequenced *selection,
-			uint32_t from, struct ln_mirror *stream, uint8_t *out, size_t room, uint32_t *done)
+/* Both protocols: TZSP carries the frame, CCC the IP packet. `ccc` is a constant wherever this is called. */
+static inline __attribute__((always_inline)) int64_t
+mirror(int ccc, const struct li_rec *recs, const uint8_t *const *data, const struct ln_sequenced *selection,
+       uint32_t from, struct ln_mirror *stream, uint8_t *out, size_t room, uint32_t *done)
 {
 	uint8_t *at = out;
 
 	*done = stream->unfit = stream->too_long = 0;
 	for (uint32_t i = from; i < selection->n; i++) {
 		const struct li_rec *rec = &recs[selection->order[i]];
-		uint32_t len = rec->cap_len;
+		uint32_t len = !ccc ? rec->cap_len : is_ip(rec) ? ip_length(rec) : 0, none = ccc && !len;
 		uint8_t *head;
 
 		prefetch_record(recs, selection, i);
@@ -63,46 +65,29 @@ int64_t ln_tzsp_packets(const struct li_rec *recs, const uint8_t *const *data, c
 		if (ln_mirror_bound(len) > room - (size_t)(at - out))
 			break;
 		++*done;
-		if (stream->head_len + len > LN_DATAGRAM_MAX) {
+		if (none || stream->head_len + len > LN_DATAGRAM_MAX) {
 			stream->unfit++;
-			stream->too_long++;
+			stream->too_long += !none;
 			continue;
 		}
 		head = put_mirror_head(at, stream, len);
-		if (stream->timed)
+		if (stream->timed && ccc)
+			put_ntp(head + 4, rec->utc_ns);
+		else if (stream->timed)
 			put_tags(head, rec, selection->sequence[i]);
-		at = put_payload(head + stream->head_len, data[selection->order[i]], len);
+		at = put_payload(head + stream->head_len, data[selection->order[i]] + (ccc ? rec->l3_off : 0), len);
 	}
 	return at - out;
+}
+
+int64_t ln_tzsp_packets(const struct li_rec *recs, const uint8_t *const *data, const struct ln_sequenced *selection,
+			uint32_t from, struct ln_mirror *stream, uint8_t *out, size_t room, uint32_t *done)
+{
+	return mirror(0, recs, data, selection, from, stream, out, room, done);
 }
 
 int64_t ln_ccc_packets(const struct li_rec *recs, const uint8_t *const *data, const struct ln_sequenced *selection,
 		       uint32_t from, struct ln_mirror *stream, uint8_t *out, size_t room, uint32_t *done)
 {
-	uint8_t *at = out;
-
-	*done = stream->unfit = stream->too_long = 0;
-	for (uint32_t i = from; i < selection->n; i++) {
-		const struct li_rec *rec = &recs[selection->order[i]];
-		uint32_t len = is_ip(rec) ? ip_length(rec) : 0;
-		uint8_t *head;
-
-		prefetch_record(recs, selection, i);
-		prefetch_payload(data, selection, i);
-		if (rec->kind != LI_REC_PACKET)
-			return -EPERM;
-		if (ln_mirror_bound(len) > room - (size_t)(at - out))
-			break;
-		++*done;
-		if (!len || stream->head_len + len > LN_DATAGRAM_MAX) {
-			stream->unfit++;
-			stream->too_long += len > 0;
-			continue;
-		}
-		head = put_mirror_head(at, stream, len);
-		if (stream->timed)
-			put_ntp(head + 4, rec->utc_ns);
-		at = put_payload(head + stream->head_len, data[selection->order[i]] + rec->l3_off, len);
-	}
-	return at - out;
+	return mirror(1, recs, data, selection, from, stream, out, room, done);
 }

@@ -18,6 +18,12 @@ static inline uint32_t ip_length(const struct li_rec *rec)
 	return rec->present & LI_HAS_LENGTH && rec->l3_len < len ? rec->l3_len : len;
 }
 
+/* The same where an IP packet is proven, else 0: for formats that carry nothing but IP packets. */
+static inline uint32_t ip_octets(const struct li_rec *rec)
+{
+	return rec->present & LI_HAS_IP ? ip_length(rec) : 0;
+}
+
 /* `payload` may be NULL where `len` is 0. */
 static inline uint8_t *put_payload(uint8_t *at, const uint8_t *payload, uint32_t len)
 {

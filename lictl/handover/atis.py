@@ -25,8 +25,8 @@ from lictl.handover.atis_messages import (
 )
 from lictl.handover.base import MAX_STATE, ContentEncoder, Encoded, HeadersEncoder
 from lictl.handover.flows import FLOW, KEY, FlowSummary
-from lictl.handover.native import BUFFER_BYTES, NativeEncoder, encoder_failure, thread_buffer
-from lictl.handover.options import check_options
+from lictl.handover.native import BUFFER_BYTES, PduEncoder, encoder_failure, thread_buffer
+from lictl.handover.options import Free, check_options
 from lictl.probe.native import ffi, lib
 from lictl.times import format_rfc3339
 
@@ -35,14 +35,17 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lictl.handover.base import Event, Framing, Gap, StreamInfo
+    from lictl.handover.base import Event, Framing, StreamInfo
     from lictl.probe.batch import Batch, Selection
 
 # An agency's options hold for its orders of both modes; those of the other mode change nothing.
-OPTIONS: Final = {
+OPTIONS: Final[dict[str, tuple[str, ...] | Free]] = {
     "fraction": ("6", "3", "4", "9"),
     "reports": ("packet", "summary"),
     "interval": ("60", "10", "300", "900"),
+    "optional-oid": Free(
+        OPTIONAL_OID, r"[012](\.(0|[1-9]\d{0,9})){2,15}", f"an object identifier, such as {OPTIONAL_OID}"
+    ),
 }
 MESSAGES: Final = {
     "begin": ("surveillanceActivation", "active"),
@@ -54,7 +57,6 @@ MESSAGES: Final = {
 }
 _CASE = re.compile(r"[ -~]{1,25}")
 _SYSTEM = re.compile(r"[ -~]{1,15}")
-_OID = re.compile(r"[012](\.(0|[1-9]\d{0,9})){2,15}")
 _STATE = struct.Struct("<QQ")
 _STORED = np.dtype([("key", KEY), ("packets", "<u8"), ("last_ns", "<u8")])
 MAX_FLOWS: Final = (MAX_STATE - _STATE.size) // _STORED.itemsize
@@ -63,7 +65,7 @@ _SLICE = 8192
 """Records that a summary takes at once."""
 
 
-class _Atis(NativeEncoder):
+class _Atis(PduEncoder):
     name = "atis-1000013"
     suffix = "ber"
     framing: ClassVar[Framing] = "ber"
@@ -80,11 +82,7 @@ class _Atis(NativeEncoder):
                 f"the network element {info.element!r} does not fit ATIS-1000013's iAPSystemId.",
                 "It takes 1 to 15 visible ASCII characters.",
             )
-        options = dict(info.options)
-        self._optional_oid = options.pop("optional-oid", OPTIONAL_OID)
-        if not _OID.fullmatch(self._optional_oid):
-            raise UsageError("the option optional-oid is no object identifier.", f"Write it as {OPTIONAL_OID}.")
-        self._options = check_options(options, OPTIONS)
+        self._options = check_options(info.options, OPTIONS)
         self._digits = int(self._options["fraction"])
         self._names = {"caseId": info.case_id, "iAPSystemId": info.element}
         names, content = self._constants()
@@ -97,16 +95,6 @@ class _Atis(NativeEncoder):
         case, system = Field(0, TEXT), Field(1, TEXT)
         names = element(case, self._info.case_id) + element(system, self._info.element)
         return names, content_identifier(self._info.liid)
-
-    def _begin(self) -> bytes:
-        return b""
-
-    def _declare(self, number: int, name: str, hook: str) -> bytes:
-        return b""
-
-    def gap(self, gap: Gap) -> bytes:
-        """Nothing: the numbers of the messages jump, and the next status says how many are lost."""
-        return b""
 
     def event(self, event: Event) -> bytes:
         """The state of the surveillance, and for each address whether its traffic is intercepted from now on."""
@@ -132,7 +120,9 @@ class _Atis(NativeEncoder):
         )  # fmt: skip
 
     def _message(self, name: str, ns: int, **fields: Any) -> bytes:
-        return message(name, {**self._names, "timestamp": time_text(ns, self._digits), **fields}, self._optional_oid)
+        return message(
+            name, {**self._names, "timestamp": time_text(ns, self._digits), **fields}, self._options["optional-oid"]
+        )
 
 
 class AtisContent(_Atis, ContentEncoder):

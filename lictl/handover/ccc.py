@@ -4,17 +4,15 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from lictl.errors import UsageError
-from lictl.handover.base import ContentEncoder
-from lictl.handover.native import PduEncoder
+from lictl.handover.mirror import MirrorContent
 from lictl.handover.options import Free, check_options
-from lictl.probe.native import ffi, lib
+from lictl.probe.native import lib
 
 if TYPE_CHECKING:
     from lictl.handover.base import StreamInfo
-    from lictl.probe.batch import Batch, Selection
 
 _NUMBER: Final = "a number, or derived (made from the order's names)"
 OPTIONS: Final[dict[str, tuple[str, ...] | Free]] = {
@@ -45,27 +43,18 @@ def case_of(case_id: str, option: str = "derived") -> int:
     return _hashed(b"lictl case", case_id)
 
 
-class CccContent(PduEncoder, ContentEncoder):
+class CccContent(MirrorContent):
     """IP packets cut at their own length; frames that hold none cannot be carried and count as losses."""
 
     name = "ccc"
     suffix = "ccc"
-    framing = "length"
 
     def __init__(self, info: StreamInfo) -> None:
-        super().__init__(info)
         options = check_options(info.options, OPTIONS)
         size = int(options["header"])
         head = cccid_of(info.liid, options["cccid"]).to_bytes(4) + bytes(8)
         head += case_of(info.case_id, options["case"]).to_bytes(8)
-        self._c = ffi.new("struct ln_mirror *", {"head": list(head[:size]), "head_len": size, "timed": size > 4})
-
-    def _write(self, batch: Batch, selection: Selection, start: int, out: Any, room: int, done: Any) -> int:
-        c = batch.c
-        size = int(lib.ln_ccc_packets(c.recs, c.data, selection.c, start, self._c, out, room, done))
-        self._unfit += self._c.unfit
-        self.too_long += self._c.too_long
-        return size
+        super().__init__(info, lib.ln_ccc_packets, head[:size], timed=size > 4)
 
 
 def _hashed(what: bytes, text: str) -> int:
