@@ -36,6 +36,17 @@ def test_short_fuzz_run_finds_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*-crash-*"))
 
 
+def test_every_encoder_has_a_place_in_the_harness() -> None:
+    """Whatever writes records is fuzzed: each function of native.h that takes records or flows and a room."""
+    declared = (FUZZ.parent / "native.h").read_text()
+    encoders = re.findall(
+        r"^int64_t (ln_\w+)\(const struct (?:li_rec|ln_flow)\b[^;]*\broom\b[^;]*;", declared, re.MULTILINE
+    )
+    assert len(encoders) >= 17
+    harness = (FUZZ / "encode_fuzz.c").read_text()
+    assert [name for name in encoders if f"{name}(" not in harness] == []
+
+
 def _broken(tmp_path: Path, harness: str, file: str, line: str, instead: str, *sources: str) -> str:
     """What a harness says of its seeds where one line of the code under test is another."""
     tree = tmp_path / "tree"
