@@ -90,9 +90,11 @@ class EtsiSummaries(EtsiHeaders):
         self._state.last = last
         first_ns, last_ns = int(recs["utc_ns"][0]), int(recs["utc_ns"][-1])
         out = b""
+        if selection.lost:
+            out = self._between(selection, 0, n, selection.lost, (first_ns, last_ns))
         if unfit:
             first, behind = selection.sequence[[int(np.argmin(fit)), n - 1 - int(np.argmin(fit[::-1]))]]
-            out = self._loss(unfit, int(first), int(behind), "not-ip", (first_ns, last_ns))
+            out += self._loss(unfit, int(first), int(behind), "not-ip", (first_ns, last_ns))
         if len(self._flows.flows) >= FULL:
             out += self._report(last_ns, COUNT)
         out += self._flush(last_ns, ended=False)

@@ -85,6 +85,15 @@ def test_the_end_tells_everything() -> None:
     assert sum(len(pdu.check.numbers) for pdu in pdus(out) if pdu.check and not pdu.check.signature) == 32
 
 
+def test_what_the_kernel_lost_is_told() -> None:
+    """Packets have no number of their own here, so without a message nobody would see that some are missing."""
+    flow = Flow()
+    assert flow.take(header(), header())[0] == b""
+    flow.slot_seq += 3
+    (value,) = read(flow.take(header())[0])
+    assert value["payload"][1][1]["message"].startswith(b"lictl gap of=packets lost=3 seq=2-4 reason=kernel ")
+
+
 @pytest.mark.parametrize("form", ["packet-report", "iri-only"])
 def test_summaries_equal_the_schema(form: str) -> None:
     """IPv4 and IPv6, TCP, UDP, protocols without ports, packets without a length."""
