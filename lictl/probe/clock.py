@@ -63,7 +63,7 @@ class Clock:
 
     Args:
         probe: whose program is told; must stay open until `stop`.
-        on_step: called in the clock's thread with the states before and after a step.
+        on_step: called in the thread that finds the step, with the states before and after a step.
     """
 
     def __init__(self, probe: Probe, on_step: Callable[[ClockState, ClockState], None] | None = None) -> None:
@@ -71,6 +71,7 @@ class Clock:
         self._on_step = on_step
         self._state = read_clock()
         self._ending = threading.Event()
+        self._one = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="clock", daemon=True)
         self.steps = 0
         probe.set_utc_offset(self._state.offset_ns)
@@ -90,16 +91,17 @@ class Clock:
         return self._state
 
     def refresh(self) -> ClockState:
-        """Reads now, tells the program, and reports a step."""
-        before, after = self._state, read_clock()
-        self._probe.set_utc_offset(after.offset_ns)
-        self._state = after
-        if abs(after.offset_ns - before.offset_ns) >= STEP_NS:
-            self.steps += 1
-            _log.warning("the system clock was stepped", by_ns=after.offset_ns - before.offset_ns)
-            if self._on_step is not None:
-                self._on_step(before, after)
-        return after
+        """Reads now, tells the program, and reports a step; from any thread."""
+        with self._one:
+            before, after = self._state, read_clock()
+            self._probe.set_utc_offset(after.offset_ns)
+            self._state = after
+            if abs(after.offset_ns - before.offset_ns) >= STEP_NS:
+                self.steps += 1
+                _log.warning("the system clock was stepped", by_ns=after.offset_ns - before.offset_ns)
+                if self._on_step is not None:
+                    self._on_step(before, after)
+            return after
 
     def _run(self) -> None:
         while not self._ending.is_set():

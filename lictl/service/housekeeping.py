@@ -15,6 +15,7 @@ from lictl.service.first_taken import FirstTaken
 from lictl.service.live import Phase
 from lictl.service.notify import notify
 from lictl.service.settling import settle, snapshot
+from lictl.service.trusted_time import Moment
 from lictl.times import format_rfc3339, now_ns
 
 if TYPE_CHECKING:
@@ -118,19 +119,21 @@ class Housekeeping:
             )
 
     def _expire(self) -> None:
-        self._registry.expire(self._trusted())
+        self._registry.expire(self._trusted)
 
     def _expire_drafts(self) -> None:
-        self._registry.expire_drafts(self._trusted())
+        self._registry.expire_drafts(self._trusted)
 
     def _trusted(self) -> bool:
-        synchronised = self._clock.read().synchronised
+        """Whether the clock as it was until now is right, steps included that its own thread has not seen yet."""
+        synchronised = self._clock.refresh().synchronised
         start, since = self._time.trusted(synchronised), self._steps.trusted(synchronised)
         return start and since
 
     def _keep_time(self) -> None:
+        now = Moment.now()
         if self._trusted():
-            self._time.keep()
+            self._time.keep(now)
 
     def _first(self) -> None:
         self._firsts.look(self._registry, self._trusted())

@@ -233,18 +233,20 @@ class Registry:
             self._enlist(order)
             self._publish()
 
-    def expire(self, trusted: bool = True) -> None:
+    def expire(self, trusted: Callable[[], bool]) -> None:
         """Arms what is due and ends what is over; called a few times a second.
 
         Args:
             trusted: False while the clock may be wrong: the kernel keeps to the windows, nothing is ended for good.
+                Asked when the time was read: a step before that reading must be known by then.
         """
         now = now_ns()
+        may_end = trusted()
         phases = (Phase.ARMED, Phase.WAITING, Phase.SUSPENDED)
         with self._lock:
             self._hold_back(now)
             self._arm_due(now)
-            if not trusted:
+            if not may_end:
                 return
             if any(o.phase in phases and now >= o.warrant.ends_ns for o in self._orders.values()):
                 self._expire(now)
@@ -259,11 +261,12 @@ class Registry:
             self._write_armed()
             agree(self._rooms, held, active=False)
 
-    def expire_drafts(self, trusted: bool = True) -> None:
-        """Ends what waits for approval and would begin too late; called now and then."""
-        if trusted:
+    def expire_drafts(self, trusted: Callable[[], bool]) -> None:
+        """Ends what waits for approval and would begin too late; called now and then. `trusted` as for `expire`."""
+        now = now_ns()
+        if trusted():
             with self._lock:
-                self._expire(now_ns())
+                self._expire(now)
 
     def _expire(self, now: int) -> None:
         ended = expire_in_store(self._rooms.record, self._rooms.store, now)

@@ -30,7 +30,7 @@ class ClockSteps:
         self.hurry: Callable[[], None] = lambda: None
 
     def stepped(self, before: ClockState, after: ClockState) -> None:
-        """For `lictl.probe.clock.Clock`; in its thread."""
+        """For `lictl.probe.clock.Clock`; in the thread that found it."""
         by_s = (after.offset_ns - before.offset_ns) / 1e9
         self._last = time.monotonic()
         self._doubt = True

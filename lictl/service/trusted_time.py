@@ -156,11 +156,11 @@ class TrustedTime:
             return True
         return begins <= self._last.least(Moment.now()) < window.ends_ns
 
-    def keep(self) -> None:
-        """Notes that the clock can be trusted now. Raises LictlError: the store cannot be written."""
+    def keep(self, moment: Moment) -> None:
+        """Notes that the clock could be trusted at `moment`. Raises LictlError: the store cannot be written."""
         with self._lock:
             if not self.doubt:
-                self._last = Moment.now()
+                self._last = moment
                 self._store.keep_note(NOTE, self._last.text())
 
     def _alarm(self, now: Moment) -> None:

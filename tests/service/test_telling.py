@@ -328,14 +328,14 @@ def test_an_order_that_is_held_back_is_told_to_be_suspended(tmp_path: Path) -> N
     time_: Any = SimpleNamespace(doubt=True, open=lambda *_: open_[0])
     registry = Registry(site.rooms, time_)
     registry._orders["1"] = site.order
-    registry.expire(trusted=False)
+    registry.expire(trusted=lambda: False)
     assert (site.order.phase, len(written)) == (Phase.WAITING, 1)
     assert site.told() == ["begin", "suspend"]
     open_[0] = True
     registry._arming = SimpleNamespace(arm=lambda orders: setattr(orders[0], "phase", Phase.ARMED))  # type: ignore[assignment]
     site.order.since = 0.0
     site.rooms.alarms = SimpleNamespace(clear=lambda *_: None)
-    registry.expire(trusted=False)
+    registry.expire(trusted=lambda: False)
     assert site.told() == ["begin", "suspend", "resume"]
 
 

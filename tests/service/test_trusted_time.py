@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,10 @@ from machine_rig import NS, Machine, make, text_of
 
 from lictl.audit.read import entries
 from lictl.lab.people import APPROVER_UID, OPERATOR_UID
-from lictl.probe.clock import read_clock
+from lictl.probe.clock import Clock, read_clock
+from lictl.service.alarms import Alarms
+from lictl.service.housekeeping import Housekeeping
+from lictl.service.steps import ClockSteps
 from lictl.service.trusted_time import AHEAD_NS, TOLERANCE_NS, Moment
 
 if TYPE_CHECKING:
@@ -35,6 +39,23 @@ def test_a_moment_is_read_as_it_was_written(utc_ns: int, boot: str, uptime_ns: i
     """All of it."""
     moment = Moment(utc_ns, boot, uptime_ns)
     assert Moment.parse(moment.text()) == moment
+
+
+@unvouched
+def test_a_step_is_known_before_an_order_is_ended_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where housekeeping reads the time before the clock's own thread has noticed."""
+    probe: Any = SimpleNamespace(set_utc_offset=lambda _ns: None)
+    steps = ClockSteps(Alarms())
+    clock = Clock(probe, steps.stepped)  # its thread is not started: it notices nothing
+    ended: list[bool] = []
+    registry: Any = SimpleNamespace(expire=lambda trusted: ended.append(trusted()))
+    sure: Any = SimpleNamespace(trusted=lambda _synchronised: True)
+    none: Any = None
+    keeping = Housekeeping(none, registry, none, clock, steps, sure, ())
+    keeping._expire()
+    monkeypatch.setenv("LICTL_CLOCK_OFFSET_NS", str(DAY))
+    keeping._expire()
+    assert ended == [True, False]
 
 
 @pytest.mark.parametrize("text", [None, "", "7", "[]", "{}", '{"utc_ns": "x", "boot": "b", "uptime_ns": 1}'])
