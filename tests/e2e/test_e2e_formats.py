@@ -42,6 +42,8 @@ pytestmark = [pytest.mark.kernel, pytest.mark.net]
 SUB1 = topology.SUB["sub1"]
 TARGETS = (f"ip:{SUB1.v4}", f"ip:{SUB1.v6}")
 OF_BARE_IP = frozenset({"atis-1000013", "ccc", "etsi-102232", "etsi-103221-2"})
+BLIND = frozenset({"ccc", "pcap", "tzsp"})
+"""Formats that have no field for the direction."""
 MODES: tuple[Mode, ...] = ("content", "headers")
 SFTP_SERVER = "/usr/lib/openssh/sftp-server"
 
@@ -131,7 +133,7 @@ def reported(found: list[Record]) -> Counter[Ends]:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_every_format_by_every_way_carries_the_same_packets(done: Done, mode: Mode) -> None:
-    """Number and time agree between all; content with tcpdump of the wire, headers with tshark's fields of it."""
+    """Number, time and direction are the same in all; content is tcpdump's of the wire, header fields are tshark's."""
     wire = Counter(cut(each.data)[14:] for each in done.wires.taken(SUB1))
     assert wire.total() > 50
     times = set()
@@ -143,6 +145,10 @@ def test_every_format_by_every_way_carries_the_same_packets(done: Done, mode: Mo
         numbers = [record.sequence for record in taken]
         assert numbers == list(range(numbers[0], numbers[0] + wire.total())), name
         assert sum(record.lost_before for record in taken) == 0, name
+        told = {(record.direction, headers(record).source in (SUB1.v4, SUB1.v6)) for record in taken}
+        assert told == (
+            {("unknown", True), ("unknown", False)} if way.format in BLIND else {("from", True), ("to", False)}
+        )
         if mode == "content":
             assert Counter(packet(record, way.format) for record in taken) == wire, name
         else:
