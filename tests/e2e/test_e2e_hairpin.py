@@ -145,7 +145,7 @@ def test_two_subscribers_with_the_access_port_only(fresh: Rig) -> None:
         talk(rig)
     first = wire.entered(SUB1, 0) + wire.left(SUB1)
     second = wire.entered(SUB2, 0) + wire.left(SUB2)
-    assert len(first) == len(second) > 300
+    assert min(len(first), len(second)) > 300
     assert_same_frames(first, content(rig, one))
     assert_same_frames(second, content(rig, two))
     assert_same_frames(first + second, content(rig, both))
@@ -165,7 +165,7 @@ def test_packets_that_turn_around_in_the_core(fresh: Rig) -> None:
     assert wire.came_back(SUB2), "packets turn around in the core"
     first = wire.entered(SUB1, 0) + wire.came_back(SUB1)
     second = wire.entered(SUB2, 0) + wire.came_back(SUB2)
-    assert len(first) == len(second) > 300
+    assert min(len(first), len(second)) > 300
     assert_same_frames(first, content(rig, one))
     assert_same_frames(second, content(rig, two))
     assert_same_frames(wire.entered(SUB2, 0) + wire.left(SUB2), content(rig, mac))
