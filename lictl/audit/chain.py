@@ -43,7 +43,7 @@ _log = log.get("audit")
 class Chain:
     """The chain of one home, open for appending by one process; may be used from every thread.
 
-    Threads that append at the same moment share one signature and one fsync.
+    Threads that append at the same moment share one signature and one flush of the disk.
 
     Attributes:
         folder: of the files.
@@ -230,9 +230,9 @@ class Chain:
             view = view[os.write(self._fd, view) :]
         faults.point("audit.group.written")
         try:
-            os.fsync(self._fd)
+            os.fdatasync(self._fd)  # its length goes with it, its times need not
         except OSError:
-            # What the disk holds is not known after a failed fsync; only a new look at it tells (`open`).
+            # What the disk holds is not known after a failed one; only a new look at it tells (`open`).
             self._broken = "The disk failed: repair it, then restart lictl."
             raise
         self._size += len(group)

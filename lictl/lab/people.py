@@ -15,7 +15,7 @@ from lictl.people import permits
 from lictl.people.actor import Peer, actor
 from lictl.people.roles import Roles, read_grants
 from lictl.service.administration import WAIT_S, on_files
-from lictl.service.client import Client
+from lictl.service.client import Client, NoDaemonError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,7 +108,7 @@ class Team:
 
     def _ask(self, uid: int, op: str, args: dict[str, Any]) -> Any:
         client = Client(self._home, timeout_s=WAIT_S)
-        if client.daemon_runs:
+        with contextlib.suppress(NoDaemonError):
             return as_user(uid, lambda: client.call(op, **args))
         who = actor(self._home, Peer(uid, None, os.getpid()))
         permits.check(who, op)

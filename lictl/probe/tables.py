@@ -143,11 +143,15 @@ class KernelTables:
         """Sets what each interface may take; every other interface takes nothing."""
         with self._lock:
             wanted = {port.ifindex: pack_port(port) for port in ports}
-            keys, values = self._probe.dump(abi.MAP_PORTS, np.dtype(np.uint32), abi.PORT, abi.MAX_IFINDEX)
-            active = np.flatnonzero(values.view("u1").reshape(len(values), -1).any(axis=1))
-            idle = [int(keys[index]) for index in active if int(keys[index]) not in wanted]
-            self._put_ports(dict.fromkeys(idle, bytes(abi.PORT.itemsize)))
+            idle = self.port_values().keys() - wanted.keys()
+            self._put_ports(dict.fromkeys(sorted(idle), bytes(abi.PORT.itemsize)))
             self._put_ports(wanted)
+
+    def port_values(self) -> dict[int, bytes]:
+        """The packed ``li_port`` of each interface that may take something, by interface index."""
+        keys, values = self._probe.dump(abi.MAP_PORTS, np.dtype(np.uint32), abi.PORT, abi.MAX_IFINDEX)
+        active = np.flatnonzero(values.view("u1").reshape(len(values), -1).any(axis=1))
+        return {int(keys[index]): values[index].tobytes() for index in active}
 
     def _put_ports(self, ports: Mapping[int, bytes]) -> None:
         if ports:
@@ -217,7 +221,8 @@ class KernelTables:
     def _arm(self, change: Diff, keep_counters: Collection[int]) -> None:
         if not change.armed:
             return
-        self._probe.grace()  # a packet that found the slot's last owner may be about to read the window
+        if any(any(self.slot(slot)) for slot in change.armed):
+            self._probe.grace()  # a packet that found the slot's last owner may be about to read the window
         for slot, value in change.armed.items():
             if slot not in keep_counters:
                 self._probe.zero_slot(slot)

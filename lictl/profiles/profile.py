@@ -6,7 +6,7 @@ from __future__ import annotations
 import datetime as dt  # noqa: TC003 - pydantic reads it at run time
 import hashlib
 import tomllib
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -180,7 +180,9 @@ def _packaged(name: str) -> str:
     return files("lictl.profiles").joinpath(f"{name}.toml").read_text("utf-8")
 
 
+@lru_cache(16)
 def _parse(data: bytes, where: str) -> Profile:
+    """A profile from its bytes, which are read anew each time; only their meaning is remembered."""
     if len(data) > MAX_BYTES:
         raise UsageError(f"{where} is larger than {MAX_BYTES >> 10} KiB.", "Give a profile.")
     try:

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
 from lictl.errors import UnavailableError
 from lictl.people import permits
 from lictl.people.actor import this_process
-from lictl.service.client import Client
+from lictl.service.client import Client, NoDaemonError
 from lictl.service.effects import Absent
 from lictl.service.guard import DaemonLock, find_home, open_home
 from lictl.service.office import open_office
@@ -30,9 +31,8 @@ def call(home: Home, op: str, /, **args: Any) -> Any:
         UnavailableError: no daemon runs, and this user does not own the home or the operation needs one.
         LictlError: what the operation refused or failed.
     """
-    client = Client(find_home(home), timeout_s=WAIT_S)
-    if client.daemon_runs:
-        return client.call(op, **args)
+    with contextlib.suppress(NoDaemonError):
+        return Client(find_home(home), timeout_s=WAIT_S).call(op, **args)
     require_owner(home)
     actor = this_process(home)
     permits.check(actor, op)

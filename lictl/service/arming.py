@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 from lictl import faults, log
-from lictl.errors import LictlError, RefusedError
+from lictl.errors import LictlError
 from lictl.people.actor import daemon
 from lictl.service.live import LiveOrder, Phase
 from lictl.service.record import facts
@@ -48,12 +47,11 @@ class Arming:
         self._write_together(orders)
         faults.point("warrant.arm.armed")
         self._publish()
-        after = {}
-        for order in orders:
-            if order.phase is Phase.ARMED and order.id in fresh:
-                with contextlib.suppress(RefusedError):  # its window ended meanwhile
-                    order.warrant = self._rooms.store.armed(order.id, now_ns())
-                    after[order.id] = facts(order.warrant)
+        done = {o.id: o for o in orders if o.phase is Phase.ARMED and o.id in fresh}
+        stored = self._rooms.store.armed_all(done, now_ns()) if done else []
+        for warrant in stored:
+            done[warrant.id].warrant = warrant
+        after = {warrant.id: facts(warrant) for warrant in stored}
         faults.point("warrant.arm.stored")
         self._rooms.record.conclude(intents, daemon(), after)
         faults.point("warrant.arm.recorded")

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from lictl.home import Home
 
 
+class NoDaemonError(UnavailableError):
+    """Nobody listens on the home's control socket: nothing was asked."""
+
+
 class Client:
     """Asks the daemon of a home. One connection a call."""
 
@@ -26,7 +30,7 @@ class Client:
         """True where a daemon answers on the socket."""
         try:
             self._connect().close()
-        except UnavailableError:
+        except NoDaemonError:
             return False
         return True
 
@@ -34,7 +38,8 @@ class Client:
         """The daemon's result.
 
         Raises:
-            UnavailableError: no daemon runs, or it did not answer.
+            NoDaemonError: no daemon runs.
+            UnavailableError: it did not answer.
             LictlError: what the daemon refused or failed, of the class of its exit code.
         """
         with self._connect() as connection:
@@ -66,7 +71,7 @@ class Client:
                     time.sleep(0.01)
         except OSError as error:
             connection.close()
-            raise UnavailableError(
+            raise NoDaemonError(
                 f"no daemon answers at {self._path} ({error.strerror}).", "Start it with `lictl serve`."
             ) from None
         except UnavailableError:

@@ -2,8 +2,8 @@
 """The control socket: local, with peer credentials; there is no network control port.
 
 Every user of the machine can connect; what the kernel says of the other end, held against the role table, decides on
-each request. One thread accepts, one thread a connection serves. A connection that sends garbage, too much or too
-slowly is closed; none of that touches the others or the data path.
+each request. Some threads wait for connections, and who takes one serves it: a command is handed over to nobody. A
+connection that sends garbage, too much or too slowly is closed; none of that touches the others or the data path.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 MAX_CLIENTS = 32
 # Those that may do nothing wait in a room of their own: they must not keep out those who may.
 MAX_STRANGERS = 4
+WAITING = 4
+"""Threads that wait for connections."""
 REQUEST_SECONDS = 10.0
 REFUSAL_SECONDS = 1.0
 
@@ -66,11 +68,15 @@ class ControlServer:
         finally:
             os.umask(before)
         self._listener.listen(MAX_CLIENTS)
-        self._thread = threading.Thread(target=self._accept, name="control", daemon=True)
+        self._lock = threading.Lock()
+        self._waiting = 0
+        self._threads: set[threading.Thread] = set()
 
     def start(self) -> None:
         """Begins to answer."""
-        self._thread.start()
+        with self._lock:
+            for _ in range(WAITING):
+                self._begin()
 
     def stop(self) -> None:
         """Answers no new connection and removes the socket."""
@@ -79,27 +85,58 @@ class ControlServer:
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
-        if self._thread.is_alive():
-            self._thread.join(timeout=5)
+        with self._lock:
+            waiting = set(self._threads)
+        for thread in waiting:
+            thread.join(timeout=5)
 
-    def _accept(self) -> None:
+    def _begin(self) -> None:
+        """One more thread that waits; under the lock."""
+        thread = threading.Thread(target=self._wait, name="control", daemon=True)
+        self._waiting += 1
+        self._threads.add(thread)
+        thread.start()
+
+    def _wait(self) -> None:
+        """Takes connections, one at a time, as long as it is needed for that."""
+        thread = threading.current_thread()
+        while (connection := self._accept()) is not None:
+            with self._lock:
+                self._waiting -= 1
+                self._threads.discard(thread)  # a stop waits for nobody who is being served
+                if self._waiting == 0:
+                    self._begin()
+            self._take(connection)
+            with self._lock:
+                if self._waiting >= WAITING:
+                    return
+                self._waiting += 1
+                self._threads.add(thread)
+
+    def _accept(self) -> socket.socket | None:
         while not self._stopping:
             try:
-                connection, _ = self._listener.accept()
+                return self._listener.accept()[0]
             except OSError:
                 if not self._stopping:
                     _log.error("accept failed")
                     threading.Event().wait(0.1)  # out of descriptors: do not spin
-                continue
-            peer, refusal = self._judge_peer(connection)
-            room = self._slots if refusal is None else self._strangers
-            if not room.acquire(blocking=False):
-                connection.close()
-                _log.warning("connection refused", reason="too many clients")
-                continue
-            threading.Thread(
-                target=self._serve, args=(connection, peer, refusal, room), name="control-client", daemon=True
-            ).start()
+        return None
+
+    def _take(self, connection: socket.socket) -> None:
+        peer, refusal = self._judge_peer(connection)
+        room = self._slots if refusal is None else self._strangers
+        if not room.acquire(blocking=False):
+            connection.close()
+            _log.warning("connection refused", reason="too many clients")
+            return
+        try:
+            with connection:
+                self._serve(connection, peer, refusal)
+        except (OSError, messages.BadMessageError) as error:
+            _log.debug("connection ended", reason=type(error).__name__)
+        finally:
+            room.release()
 
     def _judge_peer(self, connection: socket.socket) -> tuple[Peer | None, LictlError | None]:
         """Who it is, and the refusal where that person may do nothing at all."""
@@ -120,27 +157,15 @@ class ControlServer:
         _log.warning("connection refused", reason=type(refusal).__name__, uid=peer.uid if peer else None)
         return peer, refusal
 
-    def _serve(
-        self,
-        connection: socket.socket,
-        peer: Peer | None,
-        refusal: LictlError | None,
-        room: threading.BoundedSemaphore,
-    ) -> None:
-        try:
-            with connection:
-                if refusal is not None or peer is None:
-                    # Read first: whoever is still writing when we close would see a broken pipe, not the reason.
-                    messages.receive(connection, REFUSAL_SECONDS, messages.MAX_REQUEST)
-                    messages.send(connection, _failure(refusal or LictlError("")), messages.MAX_REPLY)
-                    return
-                while (request := messages.receive(connection, REQUEST_SECONDS, messages.MAX_REQUEST)) is not None:
-                    connection.settimeout(REQUEST_SECONDS)
-                    messages.send(connection, self._answer(request, peer), messages.MAX_REPLY)
-        except (OSError, messages.BadMessageError) as error:
-            _log.debug("connection ended", reason=type(error).__name__)
-        finally:
-            room.release()
+    def _serve(self, connection: socket.socket, peer: Peer | None, refusal: LictlError | None) -> None:
+        if refusal is not None or peer is None:
+            # Read first: whoever is still writing when we close would see a broken pipe, not the reason.
+            messages.receive(connection, REFUSAL_SECONDS, messages.MAX_REQUEST)
+            messages.send(connection, _failure(refusal or LictlError("")), messages.MAX_REPLY)
+            return
+        while (request := messages.receive(connection, REQUEST_SECONDS, messages.MAX_REQUEST)) is not None:
+            connection.settimeout(REQUEST_SECONDS)
+            messages.send(connection, self._answer(request, peer), messages.MAX_REPLY)
 
     def _answer(self, request: Any, peer: Peer) -> dict[str, Any]:
         try:

@@ -171,6 +171,7 @@ class Daemon:
         self._steps.hurry = keeping.hurry
         keeping.start()
         stack.callback(keeping.stop)
+        office.store.stand()
         table = operations(self._home, office.site, office.store, office.record, effects)
         report = {
             "status": lambda actor: status.report(self._rooms, self._registry, ports, self._clock, started),

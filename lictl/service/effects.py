@@ -43,9 +43,6 @@ class Effects(Protocol):
     def renewed(self, agency: str) -> str:
         """The agency is reached as the store has it now. One sentence for people."""
 
-    def known(self, name: str) -> Warrant | None:
-        """An order by id or LIID as the running daemon has it, for when the store cannot be read."""
-
     def streams(self, order: Warrant) -> list[dict[str, Any]] | None:
         """The running daemon's account of the order's streams; None: it has none."""
 
@@ -102,10 +99,6 @@ class Absent:
     def renewed(self, agency: str) -> str:
         """See `Effects`."""
         return "No daemon runs: it is used when `lictl serve` is started."
-
-    def known(self, name: str) -> Warrant | None:
-        """See `Effects`."""
-        return None
 
     def streams(self, order: Warrant) -> list[dict[str, Any]] | None:
         """See `Effects`."""

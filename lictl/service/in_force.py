@@ -77,11 +77,6 @@ class InForce:
             return "The connections are made anew with it; what was not confirmed is sent again, in order."
         return "It is used when an order is delivered there."
 
-    def known(self, name: str) -> Warrant | None:
-        """See `Effects`."""
-        meant = [order.warrant for order in self._registry.orders() if name in (order.id, order.warrant.liid)]
-        return meant[0] if len(meant) == 1 else None
-
     def streams(self, order: Warrant) -> list[dict[str, Any]] | None:
         """See `Effects`."""
         return self._accounts(order.id)

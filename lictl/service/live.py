@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lictl.home import Home
     from lictl.service.rooms import Rooms
     from lictl.warrants.model import Agency, Warrant
+    from lictl.warrants.openings import Receiver
     from lictl.warrants.records import Overview
 
 # An order goes into the kernel's tables this long before its window: the kernel itself judges the window.
@@ -175,14 +176,30 @@ def stream_name(warrant: Warrant, format_: str) -> str:
     return f"{warrant.uuid}-{format_}"
 
 
-def open_stream(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, incarnation: int) -> LiveStream:
+def uuids_in(stream: str) -> list[str]:
+    """What can be the uuid in a stream's name: version 1 of the store made some with a hyphen, as formats have."""
+    parts = stream.split("-")
+    return ["-".join(parts[:count]) for count in range(1, len(parts))]
+
+
+def open_stream(
+    rooms: Rooms, warrant: Warrant, receiver: Receiver, format_: str, key: bytes, incarnation: int
+) -> LiveStream:
     """Opens or makes the stream's spool and continues where it stands.
+
+    Args:
+        rooms: of the daemon.
+        warrant: the order.
+        receiver: the agency.
+        format_: of the stream.
+        key: the order's own.
+        incarnation: of the kernel's tables.
 
     Raises:
         LictlError: the format cannot carry the order, or spool or account cannot be used.
     """
     try:
-        return _opened(rooms, warrant, agency, format_, incarnation)
+        return _opened(rooms, warrant, receiver, format_, key, incarnation)
     except OSError as error:
         raise MachineError(
             f"spool or account of order {warrant.id} cannot be made: {error.strerror}.",
@@ -190,9 +207,11 @@ def open_stream(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, in
         ) from error
 
 
-def _opened(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, incarnation: int) -> LiveStream:
+def _opened(
+    rooms: Rooms, warrant: Warrant, receiver: Receiver, format_: str, order_key: bytes, incarnation: int
+) -> LiveStream:
     home, site = rooms.home, rooms.site
-    keys = rooms.store.agency_keys(agency.name)
+    agency, keys = receiver.agency, receiver.keys
     info = StreamInfo(
         liid=warrant.liid,
         case_id=warrant.case_id,
@@ -211,7 +230,7 @@ def _opened(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, incarn
     name = stream_name(warrant, format_)
     folder = home.make_folder(home.spool / agency.name) / name
     path = accounts_folder(home, warrant) / f"{agency.name}-{format_}.json"
-    key = derive(rooms.store.warrant_key(warrant.id), f"lictl stream {agency.name}/{name}".encode())
+    key = derive(order_key, f"lictl stream {agency.name}/{name}".encode())
     quota = agency.transport.backlog_bytes or rooms.quota_bytes
     spool = Spool.open(folder, quota, owner_uid=rooms.uid, key=key)
     try:
@@ -227,10 +246,9 @@ def _opened(rooms: Rooms, warrant: Warrant, agency: Agency, format_: str, incarn
     config = StreamConfig(name, warrant.liid, made.name, made.suffix, made.mode, site.operator, site.element, key,
                           site.country, made.framing, agency.options,
                           keys.eddsa_seed if agency.transport.kind == "files" else b"")  # fmt: skip
-    transport = placed(rooms.store.transport(agency.name), home.outbox / agency.name)
-    receiver = replace(agency, transport=transport)
+    placed_ = replace(agency, transport=placed(agency.transport, home.outbox / agency.name))
     ended = saved.ended or (stream.told is not None and stream.told.ended)
-    return LiveStream(name, receiver, spool, stream, saved, path, config, ended)
+    return LiveStream(name, placed_, spool, stream, saved, path, config, ended)
 
 
 def _base(saved: accounts.Saved | None, spool: Spool, stream: Stream, claim: int, incarnation: int) -> accounts.Saved:

@@ -20,6 +20,7 @@ from lictl.service.listing import summary
 from lictl.service.record import facts
 from lictl.times import format_rfc3339, now_ns
 from lictl.warrants.model import load
+from lictl.warrants.states import Act, State, move
 from lictl.warrants.who import Who
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ class OrderDesk:
 
     def _in_force(self, order: Warrant) -> dict[str, Any]:
         effect = self._effects.approved(order)
-        return self._told(self._store.get(order.id), effect)
+        return self._told(self._get(order.id), effect)
 
     # ---- further instruments
 
@@ -232,9 +233,8 @@ class OrderDesk:
 
     def suspend(self, actor: Actor, name: str) -> dict[str, Any]:
         """Takes an order out of the kernel until an approver resumes it."""
-        order = self._to_stop(name)
-        if order.state not in ("approved", "active"):
-            self._store.suspend(order.id)  # refuses, with the reason
+        order = self._get(name)
+        move(order.id, State(order.state), Act.SUSPEND)
         with self._stopping(order), self._record.act(
             "warrant.suspend", actor=actor.to_json(), subject=order.id, before=facts(order)
         ) as act:  # fmt: skip
@@ -251,9 +251,8 @@ class OrderDesk:
 
     def revoke(self, actor: Actor, name: str) -> dict[str, Any]:
         """Ends an order now."""
-        order = self._to_stop(name)
-        if order.ended_ns is not None or order.closed_ns is not None:
-            self._store.revoke(order.id, now_ns())  # refuses, with the reason
+        order = self._get(name)
+        move(order.id, State(order.state), Act.REVOKE)
         with self._stopping(order), self._record.act(
             "warrant.revoke", actor=actor.to_json(), subject=order.id, before=facts(order)
         ) as act:  # fmt: skip
@@ -268,16 +267,6 @@ class OrderDesk:
             act.after = facts(order)
         faults.point("warrant.revoke.recorded")
         return {**self._told(order, effect), "revoked": format_rfc3339(order.ended_ns or moment)}
-
-    def _to_stop(self, name: str) -> Warrant:
-        """From the store; where that cannot be read, as the daemon knows it: the kernel is stopped all the same."""
-        try:
-            return self._get(name)
-        except (UnavailableError, MachineError):
-            order = self._effects.known(name)
-            if order is None:
-                raise
-            return order
 
     def _stopping(self, order: Warrant) -> _Stopping:
         return _Stopping(self._effects, order)
@@ -312,7 +301,8 @@ class OrderDesk:
     # ---- inside
 
     def _get(self, name: str) -> Warrant:
-        return self._store.get(_text(name, "name"))
+        """From memory where it can be: who stops waits for no database, also for one that cannot be read."""
+        return self._store.standing(_text(name, "name")) or self._store.get(name)
 
     def _told(self, order: Warrant, effect: str) -> dict[str, Any]:
         return {**summary(order), "armed": order.state == "active", "effect": effect}

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import os
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import cache
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -16,5 +18,15 @@ U = TypeVar("U")
 
 def in_parallel(step: Callable[[T], U], items: Iterable[T]) -> list[U]:
     """The results in the order of the items; the first exception is raised when all steps have ended."""
-    with ThreadPoolExecutor(THREADS, thread_name_prefix="disk") as pool:
-        return list(pool.map(step, items))
+    waiting = [_pool().submit(step, item) for item in items]
+    wait(waiting)
+    return [each.result() for each in waiting]
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    """One for all: it is asked for some orders at a time, and to make threads costs more than what they do."""
+    return ThreadPoolExecutor(THREADS, thread_name_prefix="disk")
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)  # a child has none of its threads

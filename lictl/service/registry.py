@@ -30,7 +30,6 @@ from lictl.service.enlisting import Enlisting
 from lictl.service.expiry import expire_in_store
 from lictl.service.kernel_state import KernelState
 from lictl.service.live import LEAD_NS, LiveOrder, Phase
-from lictl.service.parallel import in_parallel
 from lictl.service.room import Room
 from lictl.service.takeup import TakeUp
 from lictl.service.telling import agree
@@ -46,6 +45,7 @@ if TYPE_CHECKING:
     from lictl.service.trusted_time import TrustedTime
     from lictl.targets.orders import Tables
     from lictl.warrants.model import Warrant, WarrantFile
+    from lictl.warrants.openings import Openings
 
 # An order that could not be armed is tried again after so long.
 RETRY_S = 1.0
@@ -99,7 +99,8 @@ class Registry:
             self._kernel.take_over()
             self._kernel.write(due)
             here = [warrant for warrant in unfinished if self._entry.was_armed_here(warrant)]
-            self._taking_up = TakeUp(self._rooms, here, lambda some: self._take_up_all(some, allowed=allowed))
+            openings = self._rooms.store.openings(unfinished)
+            self._taking_up = TakeUp(self._rooms, here, lambda some: self._take_up_all(some, openings, allowed=allowed))
             self._taking_up.run([warrant for warrant in unfinished if not self._entry.was_armed_here(warrant)])
             self._taking_up = None
             armed = [order for order in self._orders.values() if order.phase is Phase.ARMED]
@@ -114,16 +115,14 @@ class Registry:
             self._taking_up.meet(batch)
         self._rooms.mediator.take(batch, self.live)
 
-    def _take_up_all(self, some: Sequence[Warrant], *, allowed: bool) -> None:
-        """Several orders at once: it is mostly waiting for the disk."""
+    def _take_up_all(self, some: Sequence[Warrant], openings: Openings, *, allowed: bool) -> None:
         now = now_ns()
 
-        def take_up(warrant: Warrant) -> LiveOrder | None:
-            return self._entry.take_up(warrant, now, active=allowed and self._time.open(warrant, now))
+        def active(warrant: Warrant) -> bool:
+            return allowed and self._time.open(warrant, now)
 
-        for order in in_parallel(take_up, some):
-            if order is not None:
-                self._enlist(order)
+        for order in self._entry.take_up_all(some, now, openings, active):
+            self._enlist(order)
         self._publish()
 
     def _enlist(self, order: LiveOrder) -> None:

@@ -20,6 +20,8 @@ from lictl.warrants.schema import agencies, deliveries, warrants
 from lictl.warrants.states import OPEN
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection
 
     from lictl.warrants.vault import Vault
@@ -110,7 +112,11 @@ def one(connection: Connection, name: str) -> Agency:
     Raises:
         UnavailableError: there is none of that name.
     """
-    known = every(connection)
+    return among(every(connection), name)
+
+
+def among(known: Sequence[Agency], name: str) -> Agency:
+    """One of these agencies; UnavailableError where none has that name."""
     for agency in known:
         if agency.name == name:
             return agency

@@ -7,13 +7,13 @@ authority one person may do both for the order itself.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import func, insert, select
+from sqlalchemy import BindParameter, bindparam, func, insert, select
 
 from lictl.errors import RefusedError
 from lictl.warrants import slots
-from lictl.warrants.agencies import one as agency
+from lictl.warrants.agencies import among, every
 from lictl.warrants.changes import refuse_past, row_of, set_instrument, set_order, settle
 from lictl.warrants.instruments import check_effect
 from lictl.warrants.rows import Reader, clock, document, target_flags, target_texts
@@ -27,6 +27,24 @@ if TYPE_CHECKING:
     from lictl.warrants.records import Warrant
     from lictl.warrants.tables import WarrantFile
     from lictl.warrants.vault import Vault
+
+# Made once: to make a statement takes longer than to run it.
+_NUMBER: Final[BindParameter[Any]] = bindparam("number")
+_PENDING: Final = select(instruments).where(
+    instruments.c.warrant == _NUMBER, instruments.c.state.in_(("draft", "submitted"))
+)
+_RECEIVERS: Final = select(deliveries.c.agency).where(deliveries.c.warrant == _NUMBER)
+_MINE: Final = deliveries.alias()
+_SAME_LIID: Final = (
+    select(warrants.c.number, warrants.c.liid, deliveries.c.agency)
+    .join(deliveries, deliveries.c.warrant == warrants.c.number)
+    .join(_MINE, (_MINE.c.warrant == _NUMBER) & (_MINE.c.agency == deliveries.c.agency))
+    .where(
+        warrants.c.liid == select(warrants.c.liid).where(warrants.c.number == _NUMBER).scalar_subquery(),
+        warrants.c.number != _NUMBER,
+        warrants.c.state.in_(HELD),
+    )
+)
 
 
 def write_instrument(
@@ -62,8 +80,7 @@ def write_instrument(
 
 def pending(connection: Connection, number: int) -> Any:
     """The row of the instrument that is drafted or submitted; None where there is none."""
-    waits = instruments.c.state.in_(("draft", "submitted"))
-    return connection.execute(select(instruments).where(instruments.c.warrant == number, waits)).one_or_none()
+    return connection.execute(_PENDING, {"number": number}).one_or_none()
 
 
 def submit(connection: Connection, number: int, who: Who, now_ns: int) -> None:
@@ -150,8 +167,9 @@ def resume(connection: Connection, number: int, who: Who, now_ns: int) -> None:
 
 def take_slot(connection: Connection, number: int, state: State) -> None:
     """The order gets its place in the kernel's slot table, and its state."""
-    for receiver in connection.execute(select(deliveries.c.agency).where(deliveries.c.warrant == number)).scalars():
-        agency(connection, receiver)
+    known = every(connection)
+    for receiver in connection.execute(_RECEIVERS, {"number": number}).scalars():
+        among(known, receiver)
     _refuse_second_liid(connection, number)
     slot, generation = slots.take(connection)
     set_order(connection, number, state=state.value, slot=slot, generation=generation)
@@ -190,11 +208,10 @@ def _give_effect(connection: Connection, vault: Vault, order: Warrant, now_ns: i
     assert instrument is not None  # noqa: S101 - its row was judged
     check_effect(order, instrument, now_ns)
     if instrument.act == "amendment":
-        number = int(order.id.removeprefix("W-"))
-        key = vault.key(connection, number, order.uuid)
+        key = vault.key(connection, order.number, order.uuid)
         sealed = vault.seal(key, order.uuid, "targets", target_texts(instrument.targets))
         flags = order.flags & ~target_flags(order.targets) | target_flags(instrument.targets)
-        set_order(connection, number, sealed_targets=sealed, flags=flags)
+        set_order(connection, order.number, sealed_targets=sealed, flags=flags)
 
 
 def _sealed_reason(connection: Connection, vault: Vault, row: Any, paper: Any, reason: str | None) -> bytes | None:
@@ -209,18 +226,7 @@ def _refuse_second_liid(connection: Connection, number: int) -> None:
 
     Whatever the clock says: one whose window seems to be over comes back when a wrong clock was put right.
     """
-    mine = deliveries.alias()
-    query = (
-        select(warrants.c.number, warrants.c.liid, deliveries.c.agency)
-        .join(deliveries, deliveries.c.warrant == warrants.c.number)
-        .join(mine, (mine.c.warrant == number) & (mine.c.agency == deliveries.c.agency))
-        .where(
-            warrants.c.liid == select(warrants.c.liid).where(warrants.c.number == number).scalar_subquery(),
-            warrants.c.number != number,
-            warrants.c.state.in_(HELD),
-        )
-    )
-    other = connection.execute(query).first()
+    other = connection.execute(_SAME_LIID, {"number": number}).first()
     if other is not None:
         what = f"Order W-{other.number} for agency {other.agency} has LIID {other.liid} already."
         raise RefusedError(

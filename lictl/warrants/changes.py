@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 
 from lictl.errors import RefusedError
 from lictl.times import format_rfc3339
@@ -17,9 +17,18 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
+# Made once: to make a statement takes longer than to run it.
+_ROW: Final = select(warrants).where(warrants.c.number == bindparam("number"))
+_APPROVED: Final = (
+    select(instruments)
+    .where(instruments.c.warrant == bindparam("number"), instruments.c.state == "approved")
+    .order_by(instruments.c.position)
+)
+
+
 def row_of(connection: Connection, number: int) -> Any:
     """The row of an order that is there."""
-    return connection.execute(select(warrants).where(warrants.c.number == number)).one()
+    return connection.execute(_ROW, {"number": number}).one()
 
 
 def set_order(connection: Connection, number: int, **values: Any) -> None:
@@ -40,8 +49,7 @@ def move_order(connection: Connection, row: Any, act: Act, **values: Any) -> Non
 
 def settle(connection: Connection, number: int) -> None:
     """Brings the window up to what the approved instruments and the first interception come to."""
-    query = select(instruments).where(instruments.c.warrant == number, instruments.c.state == "approved")
-    approved = [clock_of(row) for row in connection.execute(query.order_by(instruments.c.position))]
+    approved = [clock_of(row) for row in connection.execute(_APPROVED, {"number": number})]
     starts, ends = window(approved, row_of(connection, number).first_taken_ns)
     set_order(connection, number, starts_ns=starts, ends_ns=ends)
 

@@ -85,6 +85,15 @@ def armed(connection: Connection, number: int, now_ns: int) -> None:
         move_order(connection, row, Act.ARM)
 
 
+def armed_in_time(connection: Connection, number: int, now_ns: int) -> bool:
+    """As `armed`; False, and nothing is changed, where its window is over or it is not to be armed any more."""
+    try:
+        armed(connection, number, now_ns)
+    except RefusedError:
+        return False
+    return True
+
+
 def suspend(connection: Connection, number: int) -> None:
     """Takes the order out of force for now; it keeps its slot."""
     move_order(connection, row_of(connection, number), Act.SUSPEND)

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from lictl.errors import UnavailableError, UsageError
 from lictl.warrants.fields import shown
@@ -16,6 +16,9 @@ from lictl.warrants.states import OVER
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+# Made once: to make a statement takes longer than to run it.
+_THAT: Final = select(warrants.c.number).where(warrants.c.number == bindparam("number"))
+_OF_LIID: Final = select(warrants.c.number, warrants.c.state).where(warrants.c.liid == bindparam("liid"))
 _ID = re.compile(r"W-([1-9][0-9]{0,17})", re.ASCII)
 
 
@@ -23,7 +26,7 @@ def number_of_id(connection: Connection, warrant_id: str) -> int:
     """The number of an order by its id alone; UnavailableError where there is none."""
     match = _ID.fullmatch(warrant_id)
     number = int(match[1]) if match else 0
-    if connection.execute(select(warrants.c.number).where(warrants.c.number == number)).scalar() is None:
+    if connection.execute(_THAT, {"number": number}).scalar() is None:
         raise UnavailableError(f"There is no order {shown(warrant_id)}.", "See `lictl warrant list --all`.")
     return number
 
@@ -35,13 +38,12 @@ def number_of(connection: Connection, name: str) -> int:
         UnavailableError: there is none.
         UsageError: the name could mean several orders.
     """
-    rows = connection.execute(select(warrants.c.number, warrants.c.state).where(warrants.c.liid == name)).all()
+    rows = connection.execute(_OF_LIID, {"liid": name}).all()
     not_over = [row.number for row in rows if row.state not in OVER]
     meant = set(not_over or [row.number for row in rows])
     match = _ID.fullmatch(name)
     if match is not None:
-        query = select(warrants.c.number).where(warrants.c.number == int(match[1]))
-        meant.update(connection.execute(query).scalars())
+        meant.update(connection.execute(_THAT, {"number": int(match[1])}).scalars())
     if not meant:
         raise UnavailableError(f"There is no order {shown(name)}.", "See `lictl warrant list --all`.")
     if len(meant) > 1:

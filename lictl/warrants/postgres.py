@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 DRIVER: Final = "postgresql+psycopg"
+MORE: Final = 40
+"""Connections beside those that are kept: as many as there are clients at once, and threads of the daemon."""
 WAIT_MS: Final = 10_000
 """How long a writer waits for another one."""
 WRITER: Final = 0x6C69_6374_6C00
@@ -46,6 +48,7 @@ class Postgres:
             parsed,
             hide_parameters=True,
             pool_pre_ping=True,
+            max_overflow=MORE,
             connect_args={"connect_timeout": 10, "application_name": "lictl"},
         )
         event.listen(self.engine, "connect", _prepare)

@@ -229,6 +229,11 @@ class Warrant:
     key_destroyed_ns: int | None
 
     @property
+    def number(self) -> int:
+        """7 of "W-7"."""
+        return int(self.id.removeprefix("W-"))
+
+    @property
     def claim(self) -> int:
         """Its name in target entries and records; RefusedError before its approval."""
         if self.slot == NO_SLOT:

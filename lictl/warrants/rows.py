@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import BindParameter, bindparam, select
 
 from lictl.targets import layout
 from lictl.targets.grammar import parse
@@ -27,6 +27,23 @@ if TYPE_CHECKING:
 
 _AT_ONCE: Final = 500
 """Numbers in one IN list."""
+
+# Made once: to make a statement takes longer than to run it.
+_NUMBERS: Final[BindParameter[Any]] = bindparam("numbers", expanding=True)
+_ORDERS: Final = (
+    select(warrants, warrant_keys.c.wrapped, warrant_keys.c.destroyed_ns)
+    .outerjoin(warrant_keys, warrant_keys.c.warrant == warrants.c.number)
+    .where(warrants.c.number.in_(_NUMBERS))
+    .order_by(warrants.c.number)
+)
+_PAPERS: Final = (
+    select(instruments)
+    .where(instruments.c.warrant.in_(_NUMBERS))
+    .order_by(instruments.c.warrant, instruments.c.position)
+)
+_DELIVERIES: Final = (
+    select(deliveries).where(deliveries.c.warrant.in_(_NUMBERS)).order_by(deliveries.c.warrant, deliveries.c.position)
+)
 
 
 class Reader:
@@ -57,18 +74,12 @@ class Reader:
     def _some(self, connection: Connection, numbers: Sequence[int]) -> list[Warrant]:
         received = _receivers(connection, numbers)
         papers: dict[int, list[Any]] = {}
-        query = select(instruments).where(instruments.c.warrant.in_(numbers))
-        for paper in connection.execute(query.order_by(instruments.c.warrant, instruments.c.position)):
+        meant = {"numbers": list(numbers)}
+        for paper in connection.execute(_PAPERS, meant):
             papers.setdefault(paper.warrant, []).append(paper)
-        rows = (
-            select(warrants, warrant_keys.c.wrapped, warrant_keys.c.destroyed_ns)
-            .outerjoin(warrant_keys, warrant_keys.c.warrant == warrants.c.number)
-            .where(warrants.c.number.in_(numbers))
-            .order_by(warrants.c.number)
-        )
         return [
             self._warrant(row, papers.get(row.number, []), tuple(received.get(row.number, ())))
-            for row in connection.execute(rows)
+            for row in connection.execute(_ORDERS, meant)
         ]
 
     def _warrant(self, row: Any, papers: list[Any], receivers: tuple[Delivery, ...]) -> Warrant:
@@ -185,9 +196,8 @@ def _who(text: str | None) -> Who | None:
 
 
 def _receivers(connection: Connection, numbers: Sequence[int]) -> dict[int, list[Delivery]]:
-    query = select(deliveries).where(deliveries.c.warrant.in_(numbers))
     received: dict[int, list[Delivery]] = {}
-    for row in connection.execute(query.order_by(deliveries.c.warrant, deliveries.c.position)):
+    for row in connection.execute(_DELIVERIES, {"numbers": list(numbers)}):
         received.setdefault(row.warrant, []).append(Delivery(row.agency, row.format))
     return received
 

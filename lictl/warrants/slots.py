@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
 from lictl.errors import RefusedError
 from lictl.targets import layout
@@ -15,24 +15,35 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
 
+# Made once: to make a statement takes longer than to run it.
+_FREE: Final = (
+    select(slots)
+    .where(slots.c.holder.is_(None), slots.c.generation < layout.GENERATION_MAX)
+    .order_by(slots.c.slot)
+    .limit(1)
+)
+_LAST: Final = select(func.max(slots.c.slot))
+
+
 def take(connection: Connection) -> tuple[int, int]:
-    """The lowest free slot and its new generation; `hold` it in the same transaction.
+    """A free slot and its new generation; `hold` it in the same transaction.
+
+    The lowest of those that had an owner before, else the next one that had none.
 
     A slot whose generations are used up is retired: an old record must never pass for a new order's.
 
     Raises:
         RefusedError: no slot is free.
     """
-    rows = connection.execute(select(slots)).all()
-    used = {row.slot: row for row in rows}
-    for slot in range(layout.MAX_SLOTS):
-        row = used.get(slot)
-        if row is None:
-            connection.execute(insert(slots).values(slot=slot, generation=1, holder=None))
-            return slot, 1
-        if row.holder is None and row.generation < layout.GENERATION_MAX:
-            connection.execute(update(slots).where(slots.c.slot == slot).values(generation=row.generation + 1))
-            return slot, row.generation + 1
+    row = connection.execute(_FREE).first()
+    if row is not None:
+        connection.execute(update(slots).where(slots.c.slot == row.slot).values(generation=row.generation + 1))
+        return row.slot, row.generation + 1
+    last = connection.execute(_LAST).scalar()
+    new = 0 if last is None else last + 1
+    if new < layout.MAX_SLOTS:
+        connection.execute(insert(slots).values(slot=new, generation=1, holder=None))
+        return new, 1
     raise RefusedError(
         f"{layout.MAX_SLOTS} orders are live or wait for the daemon to remove their targets.",
         "Revoke orders that are no longer needed, and let the daemon run.",

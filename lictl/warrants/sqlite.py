@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+MORE: Final = 40
+"""Connections beside those that are kept: as many as there are clients at once, and threads of the daemon."""
 BUSY_MS: Final = 10_000
 """How long a writer waits for another one."""
 
@@ -35,7 +37,7 @@ class Sqlite:
         self.name = str(path)
         _make_private(path)
         # Parameters name targets, so no exception may quote them.
-        self.engine: Engine = create_engine(f"sqlite:///{path}", hide_parameters=True)
+        self.engine: Engine = create_engine(f"sqlite:///{path}", hide_parameters=True, max_overflow=MORE)
         event.listen(self.engine, "connect", _prepare)
 
     def begin(self, connection: Connection, *, write: bool) -> None:

@@ -23,14 +23,16 @@ from lictl.warrants.database import Database, Place
 from lictl.warrants.instruments import check_file
 from lictl.warrants.names import number_of, number_of_id
 from lictl.warrants.opening import place_of, prepare
+from lictl.warrants.openings import Openings
 from lictl.warrants.records import Agency, Approval, Delivery, Instrument, Overview, Warrant, to_armed
 from lictl.warrants.rows import approvals, overviews
 from lictl.warrants.schema import audit_head, meta, warrants
-from lictl.warrants.states import LIVE, OVER, Act, State, move
+from lictl.warrants.standing import Standing
+from lictl.warrants.states import LIVE, OPEN, OVER, Act, State, move
 from lictl.warrants.who import Who
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from contextlib import AbstractContextManager
 
     from sqlalchemy import ColumnElement, Connection
@@ -56,6 +58,7 @@ class Store:
     def __init__(self, database: Database, keys: Sealer | Home) -> None:
         self._database = database
         self._vault, self._reader = prepare(database, keys)
+        self._standing = Standing()
 
     @classmethod
     def open(cls, place: Place, sealer: Sealer | None = None) -> Store:
@@ -147,21 +150,17 @@ class Store:
             UnavailableError: an agency is not known.
             RefusedError: the order is past its end; its authority is none for an emergency.
         """
-        with self._database.write() as connection:
-            number = lifecycle.draft(connection, self._vault, file, who, now_ns, emergency=emergency)
-            return self._reader.one(connection, number)
+        return self._act(
+            lambda connection: lifecycle.draft(connection, self._vault, file, who, now_ns, emergency=emergency)
+        )
 
     def submit(self, name: str, who: Who, now_ns: int) -> Warrant:
         """Asks for the approval of the order, or of its extension or amendment that is drafted."""
-        with self._database.write() as connection:
-            return self._after(connection, name, lambda number: approval.submit(connection, number, who, now_ns))
+        return self._on(name, lambda connection, number: approval.submit(connection, number, who, now_ns))
 
     def reject(self, name: str, reason: str) -> Warrant:
         """Sends what was submitted back to be drafted, with the reason."""
-        with self._database.write() as connection:
-            return self._after(
-                connection, name, lambda number: approval.reject(connection, self._vault, number, reason)
-            )
+        return self._on(name, lambda connection, number: approval.reject(connection, self._vault, number, reason))
 
     def approve(
         self, name: str, who: Who, now_ns: int, reason: str | None = None, confirm_shared: bool = False
@@ -179,24 +178,31 @@ class Store:
             RefusedError: one person did both; it is past its end; its LIID is in use at that agency; no slot is free.
             UnavailableError: an agency is not there any more.
         """
-        with self._database.write() as connection:
-            return self._after(
-                connection,
-                name,
-                lambda number: approval.approve(
-                    connection, self._vault, number, who, now_ns, reason=reason, confirm_shared=confirm_shared
-                ),
-            )
+        return self._on(
+            name,
+            lambda connection, number: approval.approve(
+                connection, self._vault, number, who, now_ns, reason=reason, confirm_shared=confirm_shared
+            ),
+        )
 
     def armed(self, name: str, now_ns: int) -> Warrant:
         """The daemon has put an approved order into the kernel; again does nothing."""
-        with self._database.write() as connection:
-            return self._after(connection, name, lambda number: lifecycle.armed(connection, number, now_ns))
+        return self._on(name, lambda connection, number: lifecycle.armed(connection, number, now_ns))
+
+    def armed_all(self, names: Iterable[str], now_ns: int) -> Warrants:
+        """As `armed`, in one transaction; those whose window ended meanwhile are left out."""
+        with self._standing.turn:
+            with self._database.write() as connection:
+                numbers = [number_of_id(connection, name) for name in names]
+                done = [number for number in numbers if lifecycle.armed_in_time(connection, number, now_ns)]
+                orders = self._reader.read(connection, done)
+            for order in orders:
+                self._standing.keep(order)
+        return orders
 
     def took(self, name: str, first_ns: int) -> Warrant:
         """Notes when the first packet of an order was taken; the window may become shorter, never longer."""
-        with self._database.write() as connection:
-            return self._after(connection, name, lambda number: lifecycle.took(connection, number, first_ns))
+        return self._on(name, lambda connection, number: lifecycle.took(connection, number, first_ns))
 
     def extend(self, name: str, file: WarrantFile, who: Who, now_ns: int) -> Warrant:
         """Writes an extension down; it changes nothing before `submit` and `approve`.
@@ -213,23 +219,19 @@ class Store:
 
     def withdraw(self, name: str) -> Warrant:
         """Drops an extension or amendment that was not approved."""
-        with self._database.write() as connection:
-            return self._after(connection, name, lambda number: approval.withdraw(connection, number))
+        return self._on(name, lambda connection, number: approval.withdraw(connection, number))
 
     def suspend(self, name: str) -> Warrant:
         """Takes an order out of force for now; it keeps its slot."""
-        with self._database.write() as connection:
-            return self._after(connection, name, lambda number: lifecycle.suspend(connection, number))
+        return self._on(name, lambda connection, number: lifecycle.suspend(connection, number))
 
     def resume(self, name: str, who: Who, now_ns: int) -> Warrant:
         """Lets a suspended order go on: approved, to be armed. Not by the person who submitted it."""
-        with self._database.write() as connection:
-            return self._after(connection, name, lambda number: approval.resume(connection, number, who, now_ns))
+        return self._on(name, lambda connection, number: approval.resume(connection, number, who, now_ns))
 
     def revoke(self, name: str, now_ns: int) -> Warrant:
         """Ends an order now."""
-        with self._database.write() as connection:
-            return self._after(connection, name, lambda number: lifecycle.revoke(connection, number, now_ns))
+        return self._on(name, lambda connection, number: lifecycle.revoke(connection, number, now_ns))
 
     def expire(self, now_ns: int, trusted: bool = True) -> Warrants:
         """Ends every order whose window is over; returns those that it ended.
@@ -241,8 +243,12 @@ class Store:
         """
         if not trusted:
             return []
-        with self._database.write() as connection:
-            return self._reader.read(connection, lifecycle.expire(connection, now_ns))
+        with self._standing.turn:
+            with self._database.write() as connection:
+                ended = self._reader.read(connection, lifecycle.expire(connection, now_ns))
+            for order in ended:
+                self._standing.keep(order)
+        return ended
 
     def release_slot(self, warrant_id: str) -> None:
         """Gives back the slot of an order that is over, once none of its target entries is left; again does nothing.
@@ -265,15 +271,11 @@ class Store:
         Raises:
             RefusedError: it is not over, or its slot was not given back.
         """
-        with self._database.write() as connection:
-            return self._after(connection, name, lambda number: lifecycle.close(connection, number, now_ns, summary))
+        return self._on(name, lambda connection, number: lifecycle.close(connection, number, now_ns, summary))
 
     def destroy_key(self, name: str, now_ns: int) -> Warrant:
         """Makes all that names the subject of a closed order unreadable for good."""
-        with self._database.write() as connection:
-            done = self._after(
-                connection, name, lambda number: lifecycle.destroy_key(connection, self._vault, number, now_ns)
-            )
+        done = self._on(name, lambda connection, number: lifecycle.destroy_key(connection, self._vault, number, now_ns))
         self._reader.forget()
         self._database.kind.erase(whole=False)
         return done
@@ -284,6 +286,15 @@ class Store:
         """One order; of several with a LIID, the one that is not over."""
         with self._database.read() as connection:
             return self._reader.one(connection, number_of(connection, name))
+
+    def stand(self) -> None:
+        """From here on `standing` answers from memory: for a daemon, beside which nobody writes to the database."""
+        with self._standing.turn:
+            self._standing.begin(self.list(OPEN))
+
+    def standing(self, name: str) -> Warrant | None:
+        """As `get`, of an order that is not over, without the database; None where only the database can tell."""
+        return self._standing.find(name)
 
     def list(self, states: Collection[State] | None = None) -> Warrants:
         """Orders, oldest first: all, or those in some states. Unseals each; see `overview`."""
@@ -322,6 +333,17 @@ class Store:
             uuid = connection.execute(select(warrants.c.uuid).where(warrants.c.number == number)).scalar_one()
             return self._vault.key(connection, number, uuid)
 
+    def has_one_of(self, uuids: Collection[str]) -> bool:
+        """Whether one of these is an order's uuid."""
+        with self._database.read() as connection:
+            query = select(warrants.c.number).where(warrants.c.uuid.in_(uuids)).limit(1)
+            return connection.execute(query).scalar() is not None
+
+    def openings(self, orders: Iterable[Warrant]) -> Openings:
+        """What opening the streams of orders takes, read at once."""
+        with self._database.read() as connection:
+            return Openings(connection, self._vault, orders)
+
     # ---- notes of the daemon and the audit chain
 
     def set_base(self, warrant_id: str, incarnation: int, base: Mapping[str, Any]) -> None:
@@ -330,10 +352,18 @@ class Store:
         Raises:
             UnavailableError: there is no such order.
         """
-        with self._database.write() as connection:
-            number = number_of_id(connection, warrant_id)
-            values = {"incarnation": str(incarnation), "base": json.dumps(dict(base))}
-            connection.execute(update(warrants).where(warrants.c.number == number).values(values))
+        self.set_bases([warrant_id], incarnation, base)
+
+    def set_bases(self, warrant_ids: Iterable[str], incarnation: int, base: Mapping[str, Any]) -> None:
+        """As `set_base`, of several orders in one transaction."""
+        values = {"incarnation": str(incarnation), "base": json.dumps(dict(base))}
+        with self._standing.turn:
+            with self._database.write() as connection:
+                numbers = [number_of_id(connection, name) for name in warrant_ids]
+                for number in numbers:
+                    connection.execute(update(warrants).where(warrants.c.number == number).values(values))
+            for number in numbers:
+                self._standing.change(f"W-{number}", incarnation=incarnation, base=dict(base))
 
     def note(self, key: str) -> str | None:
         """A note that was kept; None: there is none."""
@@ -367,19 +397,30 @@ class Store:
 
     # ---- inside
 
-    def _after(self, connection: Connection, name: str, act: Callable[[int], None]) -> Warrant:
-        number = number_of(connection, name)
-        act(number)
-        return self._reader.one(connection, number)
+    def _act(self, act: Callable[[Connection], int]) -> Warrant:
+        """One act, one transaction; `act` returns the order's number."""
+        with self._standing.turn:
+            with self._database.write() as connection:
+                order = self._reader.one(connection, act(connection))
+            self._standing.keep(order)
+        return order
+
+    def _on(self, name: str, act: Callable[[Connection, int], None]) -> Warrant:
+        def on_number(connection: Connection) -> int:
+            number = number_of(connection, name)
+            act(connection, number)
+            return number
+
+        return self._act(on_number)
 
     def _further(self, name: str, file: WarrantFile, act: Act, word: str, who: Who, now_ns: int) -> Warrant:
-        with self._database.write() as connection:
-            number = number_of(connection, name)
+        def write(connection: Connection, number: int) -> None:
             order = self._reader.one(connection, number)
             move(order.id, State(order.state), act)
             check_file(order, file, word)
             write_instrument(connection, self._vault, number, file, word, who, now_ns)
-            return self._reader.one(connection, number)
+
+        return self._on(name, write)
 
     def _where(self, *conditions: ColumnElement[bool]) -> Warrants:
         with self._database.read() as connection:

@@ -52,6 +52,10 @@ class Vault:
             IntegrityError: it is not there, or another site's key wrapped it.
         """
         row = connection.execute(select(warrant_keys).where(warrant_keys.c.warrant == number)).one_or_none()
+        return self.open_key(row, number, uuid)
+
+    def open_key(self, row: Any, number: int, uuid: str) -> bytes:
+        """As `key`, from the row of `warrant_keys`; None: there is none."""
         if row is None:
             raise IntegrityError(f"Order W-{number} has no key.", "Restore the store from a backup.")
         if row.wrapped is None:
@@ -110,6 +114,10 @@ class Vault:
             IntegrityError: they are not there, were moved, or another site's key wrapped them.
         """
         row = connection.execute(select(agency_keys).where(agency_keys.c.agency == agency)).one_or_none()
+        return self.open_secrets(row, agency)
+
+    def open_secrets(self, row: Any, agency: str) -> tuple[bytes, str]:
+        """As `secrets`, from the row of `agency_keys`; None: there is none."""
         if row is None:
             raise IntegrityError(f"Agency {agency} has no key.", "Restore the store from a backup.")
         secret = self._sealer.unwrap(row.wrapped, _of_agency(agency, "secret"))

@@ -287,7 +287,7 @@ def test_after_a_failed_fsync_nothing_is_acknowledged(tmp_path: Path, monkeypatc
     def broken(_fd: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(os, "fsync", broken)
+    monkeypatch.setattr(os, "fdatasync", broken)
     with pytest.raises(MachineError):
         chain.append("warrant.add", actor=ALICE)
     monkeypatch.undo()

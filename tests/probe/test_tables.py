@@ -229,6 +229,26 @@ def test_a_hundred_thousand_targets_go_in_and_come_back(probe: Probe) -> None:
     assert not probe.filter_words().any()
 
 
+def test_only_a_slot_that_had_an_owner_is_waited_for(probe: Probe) -> None:
+    """No packet can be in work for an owner that never was; a slot's second owner waits for those of the first."""
+    waited: list[int] = []
+
+    class Waiting(Stepping):
+        def grace(self) -> None:
+            waited.append(1)
+
+    tables, slot, nothing = KernelTables(Waiting(probe, lambda: None)), 4001, compile_tables([])  # type: ignore[arg-type]
+    tables.apply(None, nothing)
+    waited.clear()
+    for generation, waits in ((1, 0), (2, 1)):
+        target = (parse("ip:203.0.113.1"),)
+        owner = compile_tables([ArmedOrder(slot, generation, abi.MODE_CONTENT, 0, FOREVER, 0, target)])
+        tables.apply(nothing, owner)
+        assert len(waited) == waits
+        tables.apply(owner, nothing)
+        waited.clear()
+
+
 WINDOWS = st.tuples(st.integers(0, 9), st.integers(0, 9), st.sampled_from([1, 2]), st.sampled_from([0, 2]))
 
 

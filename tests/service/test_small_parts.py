@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Alarms, account files, notes of pins, systemd's socket, the log."""
+"""Alarms, account files, notes of pins, systemd's socket, the log, steps beside each other."""
 
 from __future__ import annotations
 
 import json
+import os
+import signal
 import socket
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from lictl import log
 from lictl.home import Home
 from lictl.service import accounts, notify, pins
 from lictl.service.alarms import FIXES, Alarms
+from lictl.service.parallel import in_parallel
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "operator-guide.md"
 
@@ -107,3 +110,29 @@ def test_an_exception_is_logged_by_place_only() -> None:
         place = log.place(error)
     assert "test_small_parts.py" in place["at"]
     assert "203.0.113.7" not in str(place)
+
+
+def test_steps_beside_each_other_end_all_before_the_first_failure_is_told() -> None:
+    """Results stand in the order of the items."""
+    done: list[int] = []
+
+    def step(item: int) -> int:
+        if item == 2:
+            raise OSError("the disk")
+        done.append(item)
+        return item * 10
+
+    assert in_parallel(step, [1, 3]) == [10, 30]
+    with pytest.raises(OSError, match="the disk"):
+        in_parallel(step, range(6))
+    assert sorted(done) == [0, 1, 1, 3, 3, 4, 5]
+
+
+def test_a_forked_process_has_threads_of_its_own() -> None:
+    """Those of its parent are not there: steps must not wait for them for ever."""
+    in_parallel(abs, [1])
+    child = os.fork()
+    if child == 0:
+        signal.alarm(20)
+        os._exit(0 if in_parallel(abs, [-7]) == [7] else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0

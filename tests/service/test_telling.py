@@ -357,11 +357,11 @@ def test_a_start_tells_how_the_order_stands(
     site.spool.close()
     site.start()
     monkeypatch.setattr(enlisting, "open_stream", lambda *_: site.stream)
-    agency = SimpleNamespace(transport=SimpleNamespace(certificate=""), format="")
-    site.rooms.store = SimpleNamespace(agency=lambda _: agency)
+    receiver = SimpleNamespace(agency=SimpleNamespace(format=""))
+    openings: Any = SimpleNamespace(key=lambda _: bytes(32), receiver=lambda _: receiver)
     site.rooms.probe = SimpleNamespace(incarnation=1)
     site.rooms.alarms = SimpleNamespace(clear=lambda *_: None)
     about = {"state": state, "incarnation": 1, "deliveries": [SimpleNamespace(agency="fbi", format="")]}
     warrant: Any = SimpleNamespace(**vars(site.warrant), **about)
-    assert enlisting.Enlisting(site.rooms).take_up(warrant, T0, active=active) is not None
+    assert enlisting.Enlisting(site.rooms).take_up_all([warrant], T0, openings, lambda _: active)
     assert site.told() == told

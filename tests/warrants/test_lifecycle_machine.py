@@ -21,6 +21,7 @@ from warrant_texts import DAY_NS, NOW_NS, build_text
 from lictl.errors import LictlError, RefusedError, UsageError
 from lictl.times import format_rfc3339, parse_rfc3339
 from lictl.warrants.model import Agency, load, to_armed
+from lictl.warrants.states import OPEN
 from lictl.warrants.store import Store
 from lictl.warrants.who import Who
 
@@ -121,6 +122,7 @@ class Acts(RuleBasedStateMachine):
         self.folder = Path(tempfile.mkdtemp(prefix="lictl-machine-", dir=RAM))
         self.store = Store.open(self.folder / "warrants.db")
         self.store.add_agency(Agency("sheriff", "192.0.2.10", 41900, "pcapng"))
+        self.store.stand()
         self.now = NOW_NS
         self.known: dict[str, Known] = {}
 
@@ -312,6 +314,7 @@ class Acts(RuleBasedStateMachine):
         before = self.store.list()
         self.store.close()
         self.store = Store.open(self.folder / "warrants.db")
+        self.store.stand()
         assert self.store.list() == before
 
     def pick(self, at: int, likely: Callable[[Known], Any] = bool) -> tuple[str, Known | None]:
@@ -340,6 +343,12 @@ class Acts(RuleBasedStateMachine):
         for name, known in self.known.items():
             if known.in_force and not known.over and not known.stopped and self.now < known.ends:
                 assert name in live or self.store.get(name).ends_ns < known.ends
+
+    @invariant()
+    def what_stands_in_memory_is_what_the_database_says(self) -> None:
+        for order in self.store.list():
+            stands = order if order.state in OPEN else None
+            assert (self.store.standing(order.id), self.store.standing(order.liid)) == (stands, stands)
 
     @invariant()
     def slots_have_one_owner(self) -> None:

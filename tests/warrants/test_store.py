@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 from sqlalchemy import text
-from warrant_people import ALICE, BOB, in_force
+from warrant_people import ALICE, BOB, approved, in_force
 from warrant_texts import DAY_NS, NOW_NS
 
+from lictl.delivery.config import Transport
 from lictl.errors import IntegrityError, RefusedError, UnavailableError, UsageError
 from lictl.targets import layout
 from lictl.targets.compile import compile
@@ -239,6 +240,32 @@ def test_base_counters_are_kept(store: Store, file_with: FileWith) -> None:
     assert (found.incarnation, found.base) == ((1 << 64) - 1, base)
     with pytest.raises(UnavailableError, match="There is no order 'W-2'"):
         store.set_base("W-2", 1, {})
+
+
+def test_orders_are_armed_together(store: Store, file_with: FileWith) -> None:
+    """In one transaction: one whose window ended meanwhile is left as it is and holds up none of the others."""
+    for liid, ends in (("a", "2026-03-20T00:00:00Z"), ("b", "2026-03-10T00:00:00Z"), ("c", "2026-03-20T00:00:00Z")):
+        approved(store, file_with({"intercept.liid": f'"{liid}"', "intercept.ends": ends}))
+    at = parse_rfc3339("2026-03-15T00:00:00Z")
+    assert [order.liid for order in store.armed_all(["W-1", "W-2", "W-3"], at)] == ["a", "c"]
+    assert [order.state for order in store.list()] == ["active", "approved", "active"]
+    assert len(store.armed_all(["W-1", "W-3"], at)) == 2, "again does nothing"
+
+
+def test_what_opening_takes_is_what_each_question_gives(store: Store, file_with: FileWith) -> None:
+    """Keys and agencies read at once are those that are asked for one by one, and so are the refusals."""
+    agency = Agency("state", "192.0.2.9", 1, "pcapng", transport=Transport(key="PEM"))
+    store.add_agency(agency)
+    orders = [approved(store, file_with({"intercept.liid": f'"{liid}"'})) for liid in "ab"]
+    other = approved(store, file_with({"intercept.liid": '"c"'}))
+    found = store.openings(orders)
+    assert [found.key(order) for order in orders] == [store.warrant_key(order.id) for order in orders]
+    assert found.receiver("state").agency.transport == store.transport("state") == agency.transport
+    assert found.receiver("state").keys.eddsa_pem == store.agency_keys("state").eddsa_pem
+    with pytest.raises(UnavailableError, match="There is no agency 'nobody'"):
+        found.receiver("nobody")
+    with pytest.raises(IntegrityError, match="has no key"):
+        found.key(other)
 
 
 def test_a_failure_half_way_leaves_nothing(store: Store, file_with: FileWith, monkeypatch: Any) -> None:

@@ -167,7 +167,7 @@ KEYS = st.sampled_from(
 @given(st.dictionaries(KEYS, st.none() | VALUES, max_size=8))
 def test_any_values_are_read_or_refused(edits: dict[str, str | None]) -> None:
     """Whatever stands in the keys: a WarrantFile or an error for people whose problems all have a place."""
-    from conftest import build_text
+    from warrant_texts import build_text
 
     try:
         load(build_text(edits), NOW_NS)
