@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from lictl.targets import layout
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
     from lictl.audit.programs import Program
     from lictl.targets.orders import Tables
 
 TABLE_KINDS = frozenset({"foreign-slot", "changed-slot", "missing-slot", "foreign-entry", "changed-entry",
-                         "missing-entry", "words"})  # fmt: skip
+                         "missing-entry", "words", "foreign-port", "changed-port", "missing-port"})  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,9 @@ class Difference:
 
     Attributes:
         kind: foreign-slot, changed-slot, missing-slot (an order's switch); foreign-entry, changed-entry,
-            missing-entry (a target's entry); words (what leads the program to the entries); foreign-program,
-            missing-program; foreign-spool, missing-spool.
+            missing-entry (a target's entry); words (what leads the program to the entries); foreign-port,
+            changed-port, missing-port (what an interface may take); foreign-program, missing-program; unknown-spool (of
+            an order that the store does not know), foreign-spool (of one that there is no work for), missing-spool.
         where: map, slot, interface or folder.
         what: one sentence.
         done: what lictl did about it; "" where a person has to.
@@ -87,6 +88,20 @@ def _words(wanted: Tables, found: Tables) -> Iterable[Difference]:
             yield Difference("words", name, "What the program looks for is not what the orders need.")
 
 
+def compare_ports(wanted: Mapping[int, bytes], found: Mapping[int, bytes]) -> list[Difference]:
+    """What each interface may take against what it should, by interface index: packed ``li_port``."""
+    differences = []
+    for index in sorted(wanted.keys() | found.keys()):
+        where = f"interface {index}"
+        if index not in wanted:
+            differences.append(Difference("foreign-port", where, "Packets are taken there, and it is not served."))
+        elif index not in found:
+            differences.append(Difference("missing-port", where, "It is served, and nothing may be taken there."))
+        elif wanted[index] != found[index]:
+            differences.append(Difference("changed-port", where, "It has another role than the one it is served in."))
+    return differences
+
+
 def foreign_part(wanted: Tables, found: Tables) -> dict[str, Any]:
     """What is in the kernel and should not be, as evidence: hex of keys and values. Names targets: seal it."""
     entries = {
@@ -136,24 +151,33 @@ def compare_programs(
     return found
 
 
-def compare_spools(root: Path, streams: Collection[tuple[str, str]]) -> list[Difference]:
+def compare_spools(
+    root: Path, streams: Collection[tuple[str, str]], knows: Callable[[str], bool] = lambda stream: True
+) -> list[Difference]:
     """Folders of spools against the streams that there is work for.
 
     Args:
         root: the spool folder of the home.
         streams: agency and name of each stream.
+        knows: whether the store has the order of a stream, by the stream's name.
     """
     agencies = [path for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
     # Beside the streams' folders an agency's has files of its worker.
     there = {(agency.name, path.name) for agency in agencies for path in agency.iterdir() if path.is_dir()}
     known = set(streams)
     return [
-        *(
-            Difference("foreign-spool", f"{agency}/{name}", "No order there is work for owns this folder.")
-            for agency, name in sorted(there - known)
-        ),
+        *(_stray(root, agency, name, knows(name)) for agency, name in sorted(there - known)),
         *(
             Difference("missing-spool", f"{agency}/{name}", "The folder of this stream is gone.")
             for agency, name in sorted(known - there)
         ),
     ]
+
+
+def _stray(root: Path, agency: str, name: str, known: bool) -> Difference:
+    where = f"{agency}/{name}"
+    if known:
+        return Difference("foreign-spool", where, "No order there is work for owns this folder.")
+    size = sum(path.lstat().st_size for path in (root / agency / name).rglob("*") if path.is_file())
+    what = f"The store knows no order that owns this folder: {size} bytes lie there, and nobody gets them."
+    return Difference("unknown-spool", where, what)

@@ -22,6 +22,7 @@ from lictl.audit.chain import DAEMON
 from lictl.audit.differences import (
     TABLE_KINDS,
     Difference,
+    compare_ports,
     compare_programs,
     compare_spools,
     compare_tables,
@@ -30,14 +31,16 @@ from lictl.audit.differences import (
 )
 from lictl.errors import LictlError
 from lictl.probe import abi
+from lictl.probe.tables import pack_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
     from lictl.audit.chain import Chain
     from lictl.keys.sealer import Sealer
+    from lictl.probe.interfaces import PortConfig
     from lictl.probe.probe import Probe
     from lictl.probe.tables import KernelTables
     from lictl.targets.orders import Tables
@@ -61,7 +64,9 @@ class Subject:
         wanted: what the kernel should hold, as of now.
         still: while it is held, no order changes.
         streams: agency and name of every stream that there is work for.
+        knows: whether the store has the order of a stream, by the stream's name.
         served: index of each interface that is served, to its name.
+        ports: what each port may take.
         spool: folder of the spools.
         chain: where differences are recorded; None: nowhere.
         sealer: seals the evidence; None: the evidence is not recorded.
@@ -73,7 +78,9 @@ class Subject:
     wanted: Callable[[], Tables]
     still: AbstractContextManager[Any]
     streams: Callable[[], set[tuple[str, str]]]
+    knows: Callable[[str], bool]
     served: Callable[[], Mapping[int, str]]
+    ports: Callable[[], Sequence[PortConfig]]
     spool: Path
     chain: Chain | None = None
     sealer: Sealer | None = None
@@ -107,7 +114,7 @@ class Reconciler:
         with self._lock:
             self._next = time.monotonic() + EVERY_S
             subject = self._subject
-            found = [*self._tables(), *self._programs(), *self._spools()]
+            found = [*self._tables(), *self._ports(), *self._programs(), *self._spools()]
             self._tell(found)
             wanted = subject.wanted()
             compared = {
@@ -176,6 +183,31 @@ class Reconciler:
         self._record("reconcile.removed", found, None)
         return found
 
+    def _ports(self) -> list[Difference]:
+        """What an interface may take, where somebody else decided that: put right."""
+        subject = self._subject
+        first = self._compare_ports()
+        if not first:
+            return []
+        time.sleep(LOOK_AGAIN_S)  # an interface that is made anew right now gets its role a moment later
+        found = [difference for difference in self._compare_ports() if difference in first]
+        if not found:
+            return []
+        self._record("reconcile.found", found, None)
+        try:
+            subject.tables.ports(subject.ports())
+        except LictlError as error:
+            _log.error("ports not put right", error=type(error).__name__, **log.place(error))
+            return found
+        settled = [difference.settled(_DONE[difference.kind]) for difference in found]
+        self._record("reconcile.removed", settled, None)
+        return settled
+
+    def _compare_ports(self) -> list[Difference]:
+        subject = self._subject
+        wanted = {port.ifindex: pack_port(port) for port in subject.ports()}
+        return compare_ports(wanted, subject.tables.port_values())
+
     # ---- programs and spools
 
     def _programs(self) -> list[Difference]:
@@ -195,11 +227,11 @@ class Reconciler:
 
     def _spools(self) -> list[Difference]:
         subject = self._subject
-        first = compare_spools(subject.spool, subject.streams())
+        first = compare_spools(subject.spool, subject.streams(), subject.knows)
         if not first:
             return []
         time.sleep(LOOK_AGAIN_S)  # a stream that is being opened or removed right now
-        again = set(compare_spools(subject.spool, subject.streams()))
+        again = set(compare_spools(subject.spool, subject.streams(), subject.knows))
         return [difference for difference in first if difference in again]
 
     # ---- telling
@@ -230,7 +262,8 @@ class Reconciler:
         self._told = open_
         if self._subject.alarm is not None:
             for item in {*found, *self._alarmed}:
-                self._subject.alarm(item in found, "foreign", f"{item.kind} {item.where}", item.what)
+                name = "unknown-order" if item.kind == "unknown-spool" else "foreign"
+                self._subject.alarm(item in found, name, f"{item.kind} {item.where}", item.what)
         self._alarmed = set(found)
 
 
@@ -242,6 +275,9 @@ _DONE: Final = {
     "changed-entry": "restored",
     "missing-entry": "restored",
     "words": "restored",
+    "foreign-port": "switched off",
+    "changed-port": "restored",
+    "missing-port": "restored",
 }
 
 

@@ -31,6 +31,7 @@ FIXES = {
     "interface-anew": "See what removed it; tell the agencies that packets in between are missing.",
     "agency-gone": "An agency could not be served: see the log, then `lictl agency list`.",
     "foreign": "Somebody else changed it: `lictl audit show --action reconcile.` tells what was found and done.",
+    "unknown-order": "The database is older than this spool: the operator guide, section 7, says what to do.",
     "database": "See that its server runs, and that no other daemon serves it; an order can be stopped meanwhile.",
     "kernel-tables": "The kernel refused a change of its tables: restart lictl; the order is not armed.",
     "emergency": "Have a judge's order approved before it ends, or revoke it: one person put it into force.",

@@ -62,6 +62,11 @@ class Ports:
         requests = [interfaces.PortRequest(self._indexes[p.name], p.role, p.drop, p.name) for p in ports]
         return interfaces.port_plan(requests, self._options.hairpin) if requests else []
 
+    @property
+    def plan(self) -> list[PortConfig]:
+        """What each port may take, by the indexes of now."""
+        return self._plan
+
     def name(self, ifindex: int) -> str:
         """Name of an interface index; raises KeyError."""
         return self._names[ifindex]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from lictl.audit.chain import DAEMON
 from lictl.audit.differences import compare_tables, foreign_part
 from lictl.audit.reconcile import Reconciler, Subject, seal_evidence
+from lictl.service.live import uuids_in
 from lictl.targets.compile import compile as compile_tables
 from lictl.warrants.records import to_armed
 
@@ -39,7 +40,9 @@ def reconciler(rooms: Rooms, registry: Registry, ports: Ports, sealer: Sealer) -
             wanted=registry.tables,
             still=registry.still,
             streams=streams,
+            knows=lambda stream: rooms.store.has_one_of(uuids_in(stream)),
             served=served,
+            ports=lambda: ports.plan,
             spool=rooms.home.spool,
             chain=rooms.record.chain,
             sealer=sealer,

@@ -22,7 +22,7 @@ from lictl.keys.sealer import Sealer
 from lictl.keys.wrapper import FileWrapper
 from lictl.lab import namespace
 from lictl.probe import abi
-from lictl.probe.interfaces import PortRequest, port_plan
+from lictl.probe.interfaces import PortConfig, PortRequest, port_plan
 from lictl.probe.probe import Probe
 from lictl.probe.tables import KernelTables
 from lictl.service import bpffs
@@ -63,6 +63,8 @@ class Site:
     ifindex: int = 0
     alarms: dict[str, str] = field(default_factory=dict)
     streams: set[tuple[str, str]] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
+    ports: list[PortConfig] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.sealer = Sealer(FileWrapper(bytes(32)))
@@ -74,7 +76,9 @@ class Site:
                 wanted=lambda: self.wanted,
                 still=self.still,
                 streams=lambda: self.streams,
+                knows=lambda name: name not in self.unknown,
                 served=lambda: {self.ifindex: "wire0"} if self.ifindex else {},
+                ports=lambda: self.ports,
                 spool=self.spool,
                 chain=self.chain,
                 sealer=self.sealer,
@@ -84,7 +88,7 @@ class Site:
 
     def alarm(self, stands: bool, name: str, subject: str, what: str) -> None:
         """As `Alarms.when`."""
-        assert name == "foreign"
+        assert name == ("unknown-order" if subject.startswith("unknown-spool ") else "foreign")
         if stands:
             self.alarms[subject] = what
         else:
@@ -141,6 +145,7 @@ def site(pinned: tuple[Probe, Path], tmp_path: Path) -> Iterator[Site]:
     probe, pins = pinned
     tables, wanted = KernelTables(probe), compile_tables(ORDERS)
     tables.apply(None, wanted)
+    tables.ports([])
     place = home(tmp_path)
     (tmp_path / "spool").mkdir()
     with Chain.open(place, SIGNER) as chain:
@@ -157,7 +162,8 @@ def wired(site: Site) -> Iterator[Site]:
         site.inside("ip", "link", "set", "wire0", "up")
         site.inside("ip", "link", "set", "wire1", "up")
         site.ifindex = namespace.inside(site.space, lambda: socket.if_nametoindex("wire0"))
-        site.tables.ports(port_plan([PortRequest(site.ifindex, "mirror")]))
+        site.ports = port_plan([PortRequest(site.ifindex, "mirror")])
+        site.tables.ports(site.ports)
         namespace.inside(site.space, lambda: site.probe.attach(site.ifindex, abi.AT_INGRESS))
         yield site
         namespace.inside(site.space, lambda: site.probe.detach(site.ifindex, abi.AT_INGRESS))

@@ -15,6 +15,8 @@ from lictl.audit import programs
 from lictl.audit.differences import compare_tables
 from lictl.lab import namespace
 from lictl.probe import abi
+from lictl.probe.interfaces import PortRequest, port_plan
+from lictl.probe.tables import pack_port
 from lictl.targets.compile import compile as compile_tables
 
 if TYPE_CHECKING:
@@ -113,6 +115,38 @@ class TestTables:
         assert site.tables.hidden(site.wanted) == 0
         assert site.run() == []
 
+    def test_what_an_interface_may_take_is_as_it_is_served(self, site: Site) -> None:
+        """A role given, changed and taken away by another process in the pinned map: put right, recorded, alarmed."""
+        site.ports = port_plan([PortRequest(11, "access"), PortRequest(12, "core")])
+        site.tables.ports(site.ports)
+        assert site.run() == []
+        access, core = pack_port(site.ports[0]), pack_port(site.ports[1])
+        for index, value in ((11, core), (12, bytes(len(core))), (13, access)):
+            site.put(abi.MAP_PORTS, index.to_bytes(4, "little"), value)
+        assert site.run() == [
+            ("changed-port", "interface 11", "restored"),
+            ("missing-port", "interface 12", "restored"),
+            ("foreign-port", "interface 13", "switched off"),
+        ]
+        assert site.tables.port_values() == {11: access, 12: core}
+        assert site.recorded() == ["reconcile.found", "reconcile.removed"]
+        assert set(site.alarms) == {
+            "changed-port interface 11",
+            "missing-port interface 12",
+            "foreign-port interface 13",
+        }
+        assert site.run() == []
+        assert site.alarms == {}
+
+    def test_an_interface_that_is_made_anew_is_no_difference(self, site: Site) -> None:
+        """The role of its new index is planned a moment before it stands in the map."""
+        site.ports = port_plan([PortRequest(14, "access")])
+        late = threading.Timer(0.15, lambda: site.tables.ports(site.ports))
+        late.start()
+        assert site.run() == []
+        late.join()
+        assert site.recorded() == []
+
     def test_changes_of_orders_meanwhile_are_no_difference(self, site: Site) -> None:
         """Orders come and go while it compares: nothing is found, nothing is undone."""
         stop = threading.Event()
@@ -145,6 +179,21 @@ class TestTables:
         (site.spool / "agency" / "stray").rmdir()
         site.streams = set()
         assert site.run() == []
+        assert site.recorded() == ["reconcile.found", "reconcile.gone"]
+
+    def test_a_spool_of_an_order_that_the_store_does_not_know_is_alarmed_and_left(self, site: Site) -> None:
+        """As after a database was restored from a backup: told with how much lies there, until somebody sees to it."""
+        folder = site.spool / "agency" / "5f0e-pcapng"
+        folder.mkdir(parents=True)
+        (folder / "1.seg").write_bytes(bytes(300))
+        site.unknown = {"5f0e-pcapng"}
+        for _ in range(2):
+            assert site.run() == [("unknown-spool", "agency/5f0e-pcapng", "")]
+            assert "300 bytes lie there" in site.alarms["unknown-spool agency/5f0e-pcapng"]
+        assert (folder / "1.seg").read_bytes() == bytes(300)
+        site.unknown, site.streams = set(), {("agency", "5f0e-pcapng")}
+        assert site.run() == []
+        assert site.alarms == {}
         assert site.recorded() == ["reconcile.found", "reconcile.gone"]
 
     def test_a_full_disk_does_not_keep_a_foreign_order_running(

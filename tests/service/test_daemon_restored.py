@@ -29,6 +29,11 @@ def rig(tmp_path: Path, netns_prefix: str) -> Iterator[Rig]:
         yield made
 
 
+def streams(rig: Rig) -> set[str]:
+    """Names of the streams that the daemon serves."""
+    return {stream["stream"] for order in rig.status()["warrants"] for stream in order["streams"]}
+
+
 def test_a_stream_is_named_after_its_order_and_format() -> None:
     """Not after the id, which a restored store gives out again."""
     one, other = (cast("Warrant", SimpleNamespace(id="W-1", uuid=uuid)) for uuid in ("5f0e", "77aa"))
@@ -39,7 +44,8 @@ def test_a_stream_is_named_after_its_order_and_format() -> None:
 @pytest.mark.kernel
 @pytest.mark.net
 def test_an_id_that_is_given_out_again_begins_a_stream_of_its_own(rig: Rig) -> None:
-    """What the earlier order W-1 had in its spool is not delivered under the new one, nor counted there."""
+    """What the earlier order W-1 had in its spool is not delivered under the new one, nor counted there; it is left
+    where it is, and alarmed."""
     backup = rig.folder / "backup"
     backup.mkdir()
     for path in rig.home.root.glob("warrants.db*"):
@@ -58,6 +64,13 @@ def test_an_id_that_is_given_out_again_begins_a_stream_of_its_own(rig: Rig) -> N
     rig.serve()
     second = rig.add("L2", targets=f"ip:{OTHER}")
     assert first["id"] == second["id"]
+    (left,) = [
+        path for path in (rig.home.spool / "agency").iterdir() if path.is_dir() and path.name not in streams(rig)
+    ]
+    before = {path: path.read_bytes() for path in left.rglob("*") if path.is_file()}
+    rig.wait(lambda: "unknown-order" in rig.alarms(), "the earlier order's spool is alarmed")
+    (alarm,) = [alarm for alarm in rig.status()["alarms"] if alarm["name"] == "unknown-order"]
+    assert alarm["subject"] == f"unknown-spool agency/{left.name}"
     rig.send(3, source=OTHER, destination="198.51.100.2")
     stream = rig.settled("L2", 3)
     assert stream["delivered"] == 3
@@ -65,6 +78,7 @@ def test_an_id_that_is_given_out_again_begins_a_stream_of_its_own(rig: Rig) -> N
     rig.gone("L2")
     assert [(one["records"], one["lost"]) for one in rig.verdict()["streams"]] == [(3, 0)]
     assert rig.numbers() == [8, 9, 10]
+    assert {path: path.read_bytes() for path in left.rglob("*") if path.is_file()} == before
 
 
 @pytest.mark.kernel
