@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from lictl import faults, log
 from lictl.audit import tail as tails
 from lictl.audit.anchor import Head
-from lictl.audit.entry import GENESIS, OUTCOMES, is_intent, link_of, pack_entry, pack_signature
+from lictl.audit.entry import GENESIS, OUTCOMES, ROTATED, is_intent, link_of, pack_entry, pack_signature
 from lictl.audit.files import FOLDER, disk_error, name_of
 from lictl.audit.read import find
 from lictl.errors import IntegrityError, MachineError, UnavailableError
@@ -56,6 +56,7 @@ class Chain:
         self.damage = tail.damage
         self.anchor_error = ""
         self._signer = signer
+        self._public = signer.public_key
         self._anchor = anchor
         self._host = socket.gethostname()
         self._file_bytes = file_bytes
@@ -78,13 +79,18 @@ class Chain:
         signer: Signer,
         anchor: Anchor | None = None,
         *,
+        upcoming: Signer | None = None,
         file_bytes: int = FILE_BYTES,
         go_on: bool = False,
     ) -> Chain:
         """Opens the chain of a home, or begins it; what a crash tore is cut, and that is recorded.
 
         Args:
+            home: whose.
+            signer: of its entries.
             anchor: keeps the head outside of the files.
+            upcoming: the key that was made to follow; it signs where the chain says that it was handed over to it.
+            file_bytes: a file this long is followed by the next one.
             go_on: where the chain was changed by somebody, record that and go on behind it (`damage` says what); its
                 verification fails at that place for ever. Without it, such a chain is not opened.
 
@@ -97,7 +103,13 @@ class Chain:
         lock = _lock(folder)
         try:
             anchored = anchor.read() if anchor is not None else None
-            tail = tails.take_up(folder, signer.public_key, anchored)
+            keys = [signer, *([upcoming] if upcoming is not None else [])]
+            tail = tails.take_up(folder, [each.public_key for each in keys], anchored)
+            handed_over = tail.announced != "" and tail.signed != ""
+            by = tail.announced if handed_over else tail.signed
+            signer = next((each for each in keys if each.public_key.hex() == by), signer)
+            if handed_over and signer.public_key.hex() != tail.announced:
+                tail.damage, handed_over = "It was handed over to a key that is not there.", False
             if tail.damage and not go_on:
                 raise IntegrityError(
                     f"The audit chain was changed from outside: {tail.damage}",
@@ -105,6 +117,8 @@ class Chain:
                 )
             chain = cls(folder, signer, anchor, tail, file_bytes)
             chain._lock_fd = lock
+            if handed_over:
+                chain._begin_file()
             chain._record_opening(tail, anchored)
         except OSError as error:
             os.close(lock)
@@ -122,6 +136,34 @@ class Chain:
             self.append("chain.begin", actor=DAEMON, after={"key": self._signer.public_key.hex(), "version": 1})
         if tail.cut is not None:
             self.append("chain.recovered", actor=DAEMON, after=tail.cut)
+
+    # ---- another key
+
+    def hand_over(self, signer: Signer, actor: dict[str, Any]) -> None:
+        """The key that signed so far signs that this one follows; this one signs from here on, in a file of its own.
+
+        Raises:
+            MachineError: it could not be written; the key that signed so far goes on.
+        """
+        with self._writing:
+            with self._lock:
+                self._check(self._epoch)
+                after = {"from": self._signer.public_key.hex(), "to": signer.public_key.hex()}
+                self._add(ROTATED, None, actor=actor, before=None, after=after, sealed=None)
+                group = self._take_group()
+            self._commit(group)
+            with self._lock:
+                self._signer = signer
+                self._begin_file()
+        faults.point("audit.rotate.announced")
+
+    def _begin_file(self) -> None:
+        """The next group stands in a file of its own."""
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+        if self._size:
+            self._number, self._size = self._number + 1, 0
 
     # ---- appending
 
@@ -156,17 +198,19 @@ class Chain:
         """
         about = None if subject is None else str(subject)
         with self._lock:
-            line, digest = pack_entry(
-                self._prev, self._seq + 1, now_ns(), self._host,
-                actor=actor, action=action, subject=about, before=before, after=after, sealed=sealed,
-            )  # fmt: skip
-            self._pending.append(line)
-            self._seq, self._head, self._prev = self._seq + 1, digest, digest
-            self._note(action, about)
+            self._add(action, about, actor=actor, before=before, after=after, sealed=sealed)
             seq, epoch = self._seq, self._epoch
         if sync:
             self._sync(seq, epoch)
         return seq
+
+    def _add(self, action: str, subject: str | None, **fields: Any) -> None:
+        line, digest = pack_entry(
+            self._prev, self._seq + 1, now_ns(), self._host, action=action, subject=subject, **fields
+        )
+        self._pending.append(line)
+        self._seq, self._head, self._prev = self._seq + 1, digest, digest
+        self._note(action, subject)
 
     def done(self, intent: int, *, actor: dict[str, Any] | None = None, after: dict[str, Any] | None = None) -> int:
         """Records that an intent was carried out."""
@@ -195,18 +239,24 @@ class Chain:
     def _sync(self, seq: int, epoch: int) -> None:
         with self._writing:
             with self._lock:
-                if epoch != self._epoch or self._broken:
-                    raise MachineError("The audit chain could not be written.", self._broken or "See the log.")
+                self._check(epoch)
                 if self._durable[0] >= seq:
                     return
                 group = self._take_group()
-            try:
-                self._write(group)
-            except OSError as error:
-                self._roll_back()
-                raise disk_error(self.folder / name_of(self._number), error) from None
-            faults.point("audit.group.synced")
-            self._keep_head()
+            self._commit(group)
+
+    def _check(self, epoch: int) -> None:
+        if epoch != self._epoch or self._broken:
+            raise MachineError("The audit chain could not be written.", self._broken or "See the log.")
+
+    def _commit(self, group: bytes) -> None:
+        try:
+            self._write(group)
+        except OSError as error:
+            self._roll_back()
+            raise disk_error(self.folder / name_of(self._number), error) from None
+        faults.point("audit.group.synced")
+        self._keep_head()
 
     def _take_group(self) -> bytes:
         signature = pack_signature(
@@ -220,8 +270,7 @@ class Chain:
 
     def _write(self, group: bytes) -> None:
         if self._fd is not None and self._size >= self._file_bytes:
-            os.close(self._fd)
-            self._fd, self._number, self._size = None, self._number + 1, 0
+            self._begin_file()
         if self._fd is None:
             self._fd = tails.new_file(self.folder, self._number)
         faults.point("audit.group.begun")
@@ -237,7 +286,7 @@ class Chain:
             raise
         self._size += len(group)
         with self._lock:
-            self._durable = self._taken
+            self._durable, self._public = self._taken, self._signer.public_key
 
     def _roll_back(self) -> None:
         """After a failed write: the file and the memory as they were after the last group that was written."""
@@ -273,8 +322,13 @@ class Chain:
 
     @property
     def public_key(self) -> bytes:
-        """Of its signer."""
-        return self._signer.public_key
+        """Of the key that signed last."""
+        return self._public
+
+    @property
+    def signer(self) -> Signer:
+        """Signs its entries at present."""
+        return self._signer
 
     def open_intents(self) -> list[int]:
         """Numbers of the intents that have no outcome yet."""

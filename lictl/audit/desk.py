@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from lictl.audit.anchor import Anchor
     from lictl.audit.chain import Chain
-    from lictl.keys.signer import Signer
     from lictl.people.actor import Actor
 
 MOST_ENTRIES: Final = 2000
@@ -35,7 +34,6 @@ class AuditDesk:
 
     Args:
         chain: open.
-        signer: signs manifests of bundles.
         anchor: of the chain.
         reconcile: compares the kernel with the orders now; None where no daemon runs.
     """
@@ -43,12 +41,10 @@ class AuditDesk:
     def __init__(
         self,
         chain: Chain,
-        signer: Signer,
         anchor: Anchor | None,
         reconcile: Callable[[], dict[str, Any]] | None = None,
     ) -> None:
         self._chain = chain
-        self._signer = signer
         self._anchor = anchor
         self._reconcile = reconcile
         self._job: _Job | None = None
@@ -100,9 +96,10 @@ class AuditDesk:
         if not file:
             self._chain.flush()
             self._chain.append("read.audit", actor=actor.to_json(), after={"what": "export"})
-            manifest, signature, lengths = manifest_of(self._chain.folder, self._signer)
-            key = self._signer.public_key
-            return {"manifest": manifest, "signature": signature, "key": key, "files": [list(item) for item in lengths]}
+            signer = self._chain.signer
+            manifest, signature, lengths = manifest_of(self._chain.folder, signer)
+            listed = [list(item) for item in lengths]
+            return {"manifest": manifest, "signature": signature, "key": signer.public_key, "files": listed}
         path = next((path for path in self._chain.folder.glob("*.jsonl") if path.name == file), None)
         if path is None or not isinstance(offset, int) or offset < 0:
             raise UsageError("the chain has no such file.", "Ask for the list first.")

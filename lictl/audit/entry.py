@@ -10,6 +10,9 @@ A file of the chain has two kinds of lines, JSON in ASCII without spaces, in thi
   `last`; it closes the entries from `first` to `last`; `open` lists the intents that were not resolved yet. Ed25519
   over ``lictl audit v1\\n`` and the line's bytes before ``,"signature"``.
 
+An entry "chain.rotated" hands the chain over to another key: `after` has `from` and `to`, hex digits of public keys.
+It is the last one in its file, whose signatures are of `from`; those of the files behind it are of `to`.
+
 H is 64 hex digits, T RFC 3339 in UTC, B base64. Keys of nested objects are sorted. So every byte but those of the last
 signature is under a hash that the next line repeats, and the last signature signs for all that stands in front of it.
 """
@@ -36,6 +39,7 @@ HASH_TAIL: Final = 75
 SIGNATURE_TAIL: Final = 104
 """Bytes of ``,"signature":"<88>"}`` at the end of a signature."""
 OUTCOMES: Final = frozenset({"done", "failed"})
+ROTATED: Final = "chain.rotated"
 NOTES: Final = ("read.", "chain.", "note.", "alarm.", "reconcile.", "clock.")
 
 

@@ -2,8 +2,8 @@
 """Entries for other programs, and the chain as one file that is verified elsewhere with nothing but the public key.
 
 A bundle is a gzipped tar: the chain's files as they are, `manifest.json` (names, lengths, head, when it was made),
-`manifest.sig` (Ed25519 over ``lictl audit bundle v1\\n`` and the manifest) and `audit.pub`. That copy of the
-key is for comparison only: who verifies brings the key.
+`manifest.sig` (Ed25519 over ``lictl audit bundle v1\\n`` and the manifest, of the chain's newest key) and
+`audit.pub`. That copy of the key is for comparison only: who verifies brings the key.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from lictl.audit.anchor import Head, code
 from lictl.audit.diagnose import Fault
 from lictl.audit.entry import parse_signature
 from lictl.audit.files import last_signed, list_files
+from lictl.audit.succession import succession
 from lictl.audit.verify import Verdict, verify
 from lictl.errors import MachineError, UsageError
 from lictl.home import FILE_MODE
@@ -218,7 +219,8 @@ def _manifest(folder: Path, public_key: bytes) -> tuple[dict[str, Any] | None, l
         text, signature = (folder / MANIFEST).read_bytes(), (folder / SIGNATURE).read_bytes()
     except FileNotFoundError:
         return None, [Fault("signature", MANIFEST, 0, 0, "The bundle has no signed manifest: its end may be missing.")]
-    if not signature_is_good(public_key, signature, CONTEXT + text):
+    last = bytes.fromhex(succession(list_files(folder), public_key).keys[-1])  # whose own right to sign is verified too
+    if not signature_is_good(last, signature, CONTEXT + text):
         return None, [Fault("signature", MANIFEST, 0, 0, "The manifest is not signed by the given key, or was edited.")]
     manifest: dict[str, Any] = json.loads(text)
     sizes = {path.name: path.stat().st_size for path in list_files(folder)}

@@ -58,6 +58,11 @@ def last_signed(data: bytes) -> tuple[int, int] | None:
     return None
 
 
+def last_entry(data: bytes, signature: int) -> bytes:
+    """The line in front of the signature that begins at `signature`, without its line end."""
+    return data[data.rfind(b"\n", 0, max(signature - 1, 0)) + 1 : max(signature - 1, 0)]
+
+
 def first_line(path: Path) -> bytes:
     """The first line without its line end; b"" where the file is empty."""
     data = b""

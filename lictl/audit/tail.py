@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from lictl import faults
 from lictl.audit.anchor import Head
-from lictl.audit.entry import GENESIS, link_of, parse_signature
-from lictl.audit.files import last_signed, list_files, name_of, sync_folder
+from lictl.audit.entry import GENESIS, ROTATED, link_of, parse_entry, parse_signature
+from lictl.audit.files import last_entry, last_signed, list_files, name_of, sync_folder
 from lictl.home import FILE_MODE
 from lictl.keys.signer import signature_is_good
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 
@@ -34,6 +35,8 @@ class Tail:
         head: its hash.
         prev: the link for the next entry.
         open: intents without an outcome.
+        signed: hex digits of the key that signed last; "" in a new chain, or where that is none of those asked for.
+        announced: hex digits of the key that the last entry hands the chain over to; "" where it does not.
         cut: what was cut, for the record; None where nothing was.
         damage: what does not fit, one sentence; "" where all does.
     """
@@ -44,14 +47,17 @@ class Tail:
     head: str = GENESIS
     prev: str = GENESIS
     open: tuple[int, ...] = ()
+    signed: str = ""
+    announced: str = ""
     cut: dict[str, Any] | None = None
     damage: str = ""
 
 
-def take_up(folder: Path, public_key: bytes, anchored: tuple[int, str] | None) -> Tail:
+def take_up(folder: Path, public_keys: Sequence[bytes], anchored: tuple[int, str] | None) -> Tail:
     """Finds the end of the chain and cuts what is torn.
 
     Args:
+        public_keys: that may have signed last: of the site's key, and of the one that is to follow it.
         anchored: the head that was kept elsewhere.
 
     Raises:
@@ -69,13 +75,23 @@ def take_up(folder: Path, public_key: bytes, anchored: tuple[int, str] | None) -
         if path is files[-1]:
             tail.file, tail.size = int(path.stem), size
         if found is not None:
-            _read(tail, path, data[begin : size - 1], public_key)
+            _read(tail, path, data[begin : size - 1], public_keys)
+            tail.announced = announced(last_entry(data, begin))
             break
     _compare(tail, anchored)
     return tail
 
 
-def _read(tail: Tail, path: Path, line: bytes, public_key: bytes) -> None:
+def announced(line: bytes) -> str:
+    """Hex digits of the key that an entry hands the chain over to; "" where it does not, or is none."""
+    try:
+        entry = parse_entry(line)
+    except ValueError:
+        return ""
+    return str((entry.after or {}).get("to", "")) if entry.action == ROTATED else ""
+
+
+def _read(tail: Tail, path: Path, line: bytes, public_keys: Sequence[bytes]) -> None:
     tail.prev = link_of(line)
     try:
         signature = parse_signature(line)
@@ -83,7 +99,9 @@ def _read(tail: Tail, path: Path, line: bytes, public_key: bytes) -> None:
         tail.damage = tail.damage or f"The last signature in {path.name} is damaged."
         return
     tail.seq, tail.head, tail.open = signature.last, signature.head, signature.open
-    if not signature_is_good(public_key, signature.signature, signature.message):
+    good = (key.hex() for key in public_keys if signature_is_good(key, signature.signature, signature.message))
+    tail.signed = next(good, "")
+    if not tail.signed:
         tail.damage = tail.damage or f"The last signature in {path.name} is not of this site's key."
 
 

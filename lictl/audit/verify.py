@@ -2,7 +2,8 @@
 """Verification of a whole chain: nothing edited, removed, reordered, cut or signed by another key.
 
 Files are looked at by several processes where there is much to look at; each file proves itself, and the links between
-them are compared here. Needed: the files and the public key. What only an anchor shows: that the end was cut.
+them are compared here. Needed: the files and a public key; where the key was changed, any of its keys shows all of the
+chain (`lictl.audit.succession`). What only an anchor shows, or a later key: that the end was cut.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from lictl.audit.diagnose import Diagnosis, Fault, diagnose
 from lictl.audit.entry import GENESIS, parse_entry
 from lictl.audit.files import first_line, list_files
 from lictl.audit.scan import FileScan, scan
+from lictl.audit.succession import Succession, succession
 from lictl.errors import IntegrityError
 
 if TYPE_CHECKING:
@@ -48,6 +50,7 @@ class Verdict:
         first: number of the first entry.
         head: the last entry; None where there is none.
         key: hex digits of the public key it was verified with.
+        keys: of all keys that signed, in their order.
         anchored: the head that was kept outside; None where none was given.
         last_time: RFC 3339 time of the last signature.
         seconds: that it took.
@@ -55,6 +58,7 @@ class Verdict:
 
     key: str
     anchored: Head | None = None
+    keys: tuple[str, ...] = ()
     faults: list[Fault] = field(default_factory=list)
     entries: int = 0
     files: int = 0
@@ -80,6 +84,7 @@ class Verdict:
             "hash": self.head.hash if self.head else None,
             "anchored": code(self.anchored) if self.anchored else None,
             "key": self.key,
+            "keys": list(self.keys),
             "last_time": self.last_time,
             "seconds": round(self.seconds, 3),
             "faults": [fault.to_json() for fault in self.faults],
@@ -110,7 +115,8 @@ def verify(
 
     Args:
         folder: of its files.
-        public_key: 32 bytes, from a place that who could change the chain could not change.
+        public_key: 32 bytes, from a place that who could change the chain could not change; of a chain whose key was
+            changed the newest shows most: who has an older one could have written another end.
         anchor: keeps the last head outside of the files.
         heads: heads noted earlier, of printed codes: each must stand in the chain.
         first: number and link of the first entry (a part of a chain begins later).
@@ -126,14 +132,17 @@ def verify(
     verdict = Verdict(public_key.hex(), Head(*kept) if kept else None)
     files = list_files(folder)
     known = [*heads, verdict.anchored] if verdict.anchored else list(heads)
-    look = partial(scan, public_key=public_key, wanted=frozenset(head.seq for head in known), thorough=thorough)
+    owners = succession(files, public_key)
+    verdict.keys = owners.keys
+    wanted = frozenset(head.seq for head in known)
+    looks = [partial(scan, path, owners.key(at), wanted, thorough=thorough) for at, path in enumerate(files)]
     parts = [
-        _settled(look, path, part, public_key, last=path == files[-1])
-        for path, part in zip(files, _scan_all(look, files, processes, progress), strict=True)
+        _settled(look, files[at], part, owners.key(at), last=at == len(files) - 1)
+        for at, (look, part) in enumerate(zip(looks, _scan_all(looks, files, processes, progress), strict=True))
     ]
     _join(verdict, files, parts, first)
-    if verdict.first == 1 and files:
-        _compare_key(verdict, files[0])
+    signed = {owners.key(at).hex() for at, (part, found) in enumerate(parts) if (found or part).entries}
+    _compare_keys(verdict, owners, files, signed)
     hashes = {number: digest for part, _ in parts for number, digest in part.hashes}
     _compare_heads(verdict, hashes, heads)
     verdict.seconds = time.monotonic() - began
@@ -141,35 +150,39 @@ def verify(
 
 
 def _scan_all(
-    look: Callable[[Path], FileScan], files: list[Path], processes: int | None, progress: Progress | None
+    looks: Sequence[Callable[[], FileScan]], files: list[Path], processes: int | None, progress: Progress | None
 ) -> Iterator[FileScan]:
     total, done, entries = sum(path.stat().st_size for path in files), 0, 0
-    for part in _run(look, files, total, processes):
+    for part in _run(looks, total, processes):
         done, entries = done + part.size, entries + part.entries
         if progress is not None:
             progress(entries, done, max(total, done))
         yield part
 
 
-def _run(look: Callable[[Path], FileScan], files: list[Path], total: int, processes: int | None) -> Iterator[FileScan]:
-    workers = min(processes or len(os.sched_getaffinity(0)), len(files))
+def _run(looks: Sequence[Callable[[], FileScan]], total: int, processes: int | None) -> Iterator[FileScan]:
+    workers = min(processes or len(os.sched_getaffinity(0)), len(looks))
     if total < INLINE_BYTES or (processes is not None and processes <= 1):
-        yield from map(look, files)
+        yield from (look() for look in looks)
         return
     # Fresh processes: a daemon has threads, which a fork would copy halfway, and a data path that needs this one's GIL.
     with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(look, files)
+        yield from pool.map(_call, looks)
+
+
+def _call(look: Callable[[], FileScan]) -> FileScan:
+    return look()
 
 
 def _settled(
-    look: Callable[[Path], FileScan], path: Path, part: FileScan, public_key: bytes, *, last: bool
+    look: Callable[[], FileScan], path: Path, part: FileScan, public_key: bytes, *, last: bool
 ) -> tuple[FileScan, Diagnosis | None]:
     """The scan of a file, or else what is wrong in it. The last file may be being written to: it is looked at again."""
     if part.good or (last and part.size == 0 and part.number > 1):
         return part, None
     for _ in range(_AGAIN if last else 0):
         time.sleep(_AGAIN_S)
-        size, part = part.size, look(path)
+        size, part = part.size, look()
         if part.good:
             return part, None
         if part.size == size:
@@ -222,16 +235,33 @@ def _count(verdict: Verdict, part: FileScan, found: Diagnosis | None, begins: in
     verdict.last_time = part.last_time or verdict.last_time
 
 
-def _compare_key(verdict: Verdict, path: Path) -> None:
-    """The first entry names the key under which the chain began."""
+def _compare_keys(verdict: Verdict, owners: Succession, files: list[Path], signed: Collection[str]) -> None:
+    """The given key is one that signed; the first entry names the key under which the chain began.
+
+    Args:
+        signed: keys of files with entries. One that is only named by another key's entry vouches for nothing.
+    """
+    begun = _begun(files[0]) if files and verdict.first == 1 else None
+    known = f"the given one ({verdict.key[:16]}...)"
+    if begun is not None and begun != owners.keys[0]:
+        other = known if len(owners.keys) == 1 else f"the one that its first change names ({owners.keys[0][:16]}...)"
+        what = f"The chain began under another key ({begun[:16]}...) than {other}."
+        verdict.faults.insert(0, Fault("key", files[0].name, 1, 1, what))
+    if owners.broken:
+        what = "The key that hands over here is not the one that signed until here."
+        verdict.faults.insert(0, Fault("key", owners.broken, 0, 0, what))
+    if len(owners.keys) > 1 and verdict.key not in signed:
+        what = f"None of the keys that signed the chain is {known}."
+        verdict.faults.insert(0, Fault("key", files[0].name, 0, 0, what))
+
+
+def _begun(path: Path) -> str | None:
     try:
         entry = parse_entry(first_line(path))
     except ValueError:
-        return  # found before
+        return None  # found before
     key = (entry.after or {}).get("key") if entry.action == "chain.begin" else None
-    if key is not None and key != verdict.key:
-        what = f"The chain began under another key ({key[:16]}...) than the given one ({verdict.key[:16]}...)."
-        verdict.faults.insert(0, Fault("key", path.name, 1, 1, what))
+    return None if key is None else str(key)
 
 
 def _compare_heads(verdict: Verdict, hashes: dict[int, str], heads: Collection[Head]) -> None:

@@ -134,6 +134,25 @@ def head(home: state.HomeOption = None, as_json: state.JsonOption = False) -> No
     output.answer(now, found, f"{found['code']}\nEntry {found['seq']}, key {found['key'][:16]}.")
 
 
+@app.command("rotate-key", epilog="Example: lictl audit rotate-key")
+def rotate_key(home: state.HomeOption = None, as_json: state.JsonOption = False) -> None:
+    """Makes a new key that signs the record from now on, and destroys the old one. For root or the owner of the home.
+
+    The old key signs that the new one follows, so the record verifies with either. Give the new audit.pub to auditors.
+    """
+    from lictl.service.administration import call
+
+    now = state.use(home, as_json)
+    done = call(now.home, "audit.rotate-key")
+    text = (
+        f"Key {done['key'][:16]} signs from entry {done['entry']} on.\n"
+        f"The private key of {done['before'][:16]} is destroyed; that is recorded.\n"
+        f"Give {done['file']} to those who verify: lictl audit export --bundle FILE holds it, too.\n"
+        "Backups still hold the old private key: destroy those that you can."
+    )
+    output.answer(now, done, text)
+
+
 @app.command("reconcile", epilog="Example: lictl audit reconcile")
 def reconcile(home: state.HomeOption = None, as_json: state.JsonOption = False) -> None:
     """Compares kernel tables, attached programs and spools with the orders in force, now (exit code 5 on differences).

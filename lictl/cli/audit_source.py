@@ -43,7 +43,7 @@ def opened(home: Home) -> Iterator[Ask]:
     from lictl.warrants.anchor import StoreAnchor
 
     with DaemonLock(home), open_office(home) as office:
-        desk = AuditDesk(office.record.chain, office.keys.signer, StoreAnchor(office.store))
+        desk = AuditDesk(office.record.chain, StoreAnchor(office.store))
         actor, table = this_process(home), desk.table()
 
         def ask(op: str, **args: Any) -> Any:

@@ -59,6 +59,7 @@ PERMITS: Final[dict[str, frozenset[Role]]] = {
     "audit.export": frozenset({Role.AUDITOR}),
     "audit.head": _READERS,
     "audit.reconcile": _READERS,
+    "audit.rotate-key": _OWNER_ONLY,
 }
 """Operation to the roles of which one is enough. Whoever reads with the auditor's role alone sees no target."""
 
@@ -76,6 +77,7 @@ OWNER: Final = frozenset(
         "audit.verify",
         "audit.head",
         "audit.reconcile",
+        "audit.rotate-key",
         "drill.begin",
         "drill.end",
     }

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 FILE: Final = "site.lock"
 VERSION: Final = 1
 MAX_REASON: Final = 500
+_AGAIN_S: Final = 0.05
 _DOMAIN: Final = b"lictl site lock v1\n"
 
 
@@ -137,13 +139,36 @@ def save(home: Home, lock: SiteLock, signer: Signer) -> None:
     _replace(home.root / FILE, lock.to_json() | {"signature": signer.sign(lock.message()).hex()})
 
 
-def read(home: Home) -> SiteLock:
+def sign_anew(home: Home, signer: Signer, former: bytes) -> None:
+    """Puts another signature under a lock that the key `former` (32 bytes) signed; leaves any other as it is."""
+    try:
+        lock = read(home, former)
+    except LictlError:
+        return
+    save(home, lock, signer)
+
+
+def read(home: Home, public_key: bytes | None = None) -> SiteLock:
     """The lock of a site.
+
+    Args:
+        home: the site's.
+        public_key: 32 bytes, of who signed it; None: the site's.
 
     Raises:
         UnavailableError: there is none.
         IntegrityError: it is damaged, or the site's key did not sign it.
     """
+    if public_key is not None:
+        return _read(home, public_key)
+    try:
+        return _read(home, read_audit_public(home))
+    except IntegrityError:
+        time.sleep(_AGAIN_S)  # the key may have been changed between the two files
+        return _read(home, read_audit_public(home))
+
+
+def _read(home: Home, public_key: bytes) -> SiteLock:
     path = home.root / FILE
     try:
         document = json.loads(path.read_text())
@@ -160,7 +185,7 @@ def read(home: Home) -> SiteLock:
         raise UnavailableError("The site is bound to no profile.", _CONFIRM) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise IntegrityError(f"{path} is damaged.", _CONFIRM) from None
-    if not whole or not signature_is_good(read_audit_public(home), signature, lock.message()):
+    if not whole or not signature_is_good(public_key, signature, lock.message()):
         raise IntegrityError(f"{path} was not signed by this site.", _CONFIRM)
     return lock
 

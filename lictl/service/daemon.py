@@ -177,7 +177,7 @@ class Daemon:
             "status": lambda actor: status.report(self._rooms, self._registry, ports, self._clock, started),
             "status.finished": lambda actor: finished(self._home, office.store),
         }
-        audit = AuditDesk(office.record.chain, office.keys.signer, StoreAnchor(office.store), reconciling.run).table()
+        audit = AuditDesk(office.record.chain, StoreAnchor(office.store), reconciling.run).table()
         control = ControlServer(self._home, {**table, **report, **audit})
         control.start()
         stack.callback(control.stop)

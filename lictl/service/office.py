@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from lictl import log
 from lictl.audit.anchor import Anchors, SyslogAnchor
 from lictl.audit.chain import Chain
+from lictl.keys import succession
 from lictl.keys.site import SiteKey
+from lictl.service import key_desk
 from lictl.service.late_anchor import LateAnchor
 from lictl.service.record import Record
 from lictl.service.site import Site, read_site
@@ -62,13 +64,14 @@ def open_office(home: Home, unwritten: Callable[[int], None] = lambda seq: None)
         store = Store.of(home)
         stack.callback(store.close)
         hold = stack.enter_context(store.hold())
-        keys = SiteKey.open(home)
+        keys, upcoming = SiteKey.open(home), succession.upcoming(home)
         # A chain that was changed from outside is told by an alarm and by its verification; orders are served on.
         anchor = Anchors(StoreAnchor(store), SyslogAnchor()) if site.audit_syslog else StoreAnchor(store)
         late = LateAnchor(anchor)
         stack.callback(late.stop)
-        chain = Chain.open(home, keys.signer, late, go_on=True)
+        chain = Chain.open(home, keys.signer, late, upcoming=upcoming, go_on=True)
         stack.callback(chain.close)
+        key_desk.settle(home, chain)
         if chain.damage:
             _log.error("the audit chain was changed from outside")
         yield Office(home, site, keys, store, Record(chain, unwritten), hold)

@@ -62,6 +62,8 @@ class _Case:
             self._found(None, (entry.subject in names) == (entry.action == "agency.add"))
         elif entry.action == "profile.confirm":
             self._found(None, _lock(self._home) == entry.after)
+        elif entry.action == "audit.rotate-key":
+            self._found(None, self._chain.public_key.hex() == (entry.after or {}).get("key"))
         elif entry.action == "warrant.add":
             self._added()
         elif entry.action.startswith("warrant.") and entry.subject is not None:

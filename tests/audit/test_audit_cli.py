@@ -21,7 +21,7 @@ from lictl.audit.export import bundle_parts, verify_bundle, write_bundle
 from lictl.audit.read import entries
 from lictl.cli.app import app
 from lictl.cli.audit_source import fetch_bundle, pages
-from lictl.errors import IntegrityError, UsageError
+from lictl.errors import IntegrityError, MachineError, UsageError
 from lictl.keys.signer import public_pem
 from lictl.people.actor import Actor
 from lictl.people.roles import Role
@@ -106,6 +106,48 @@ def test_looking_is_recorded(place: Path) -> None:
     shown = json.loads(lictl("--home", place, "--json", "audit", "show", "--action", "read.").stdout)
     assert shown[0]["after"]["asked"] == {"action": "chain."}
     assert shown[0]["actor"]["name"] == "root"
+
+
+@root
+def test_another_key_signs(place: Path, tmp_path: Path) -> None:
+    """Twice: the record verifies with each key, in the home and as a bundle; private keys of before are nowhere."""
+    public, private = place / "keys" / "audit.pub", place / "keys" / "audit.key"
+    kept, secrets = [tmp_path / f"{number}.pub" for number in range(3)], []
+    for file in kept[:2]:
+        file.write_bytes(public.read_bytes())
+        secrets.append(private.read_bytes())
+        assert "is destroyed; that is recorded" in lictl("--home", place, "audit", "rotate-key").stdout
+    kept[2].write_bytes(public.read_bytes())
+    lictl("--home", place, "audit", "export", "--bundle", tmp_path / "b.tar.gz")
+    for file in kept:
+        verdict = json.loads(lictl("--home", place, "--json", "audit", "verify", "--key", file).stdout)
+        assert len(verdict["keys"]) == 3
+        lictl("audit", "verify", "--bundle", tmp_path / "b.tar.gz", "--key", file)
+    assert sorted(path.name for path in public.parent.iterdir()) == ["audit.key", "audit.pub", "site.key"]
+    assert not {private.read_bytes()} & set(secrets)
+    assert json.loads(lictl("--home", place, "--json", "profile", "status").stdout)["arms"]
+    shown = json.loads(lictl("--home", place, "--json", "audit", "show", "--action", "audit.rotate-key").stdout)
+    assert [(entry["actor"]["name"], entry["before"]["key"], entry["after"]["key"]) for entry in shown] == [
+        ("root", verdict["keys"][0], verdict["keys"][1]), ("root", verdict["keys"][1], verdict["keys"][2])
+    ]  # fmt: skip
+
+
+@root
+def test_a_change_of_keys_that_the_disk_cuts_off_is_done_by_the_next_command(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The chain is the new key's already, and verifies with the old one that `audit.pub` still names."""
+
+    def full(*_: object) -> None:
+        raise MachineError("The disk is full.", "Free space.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("lictl.keys.succession.publish", full)
+        lictl("--home", place, "audit", "rotate-key", code=6)
+    assert json.loads(lictl("--home", place, "--json", "audit", "verify").stdout)["good"]
+    lictl("--home", place, "audit", "head")
+    verdict = json.loads(lictl("--home", place, "--json", "audit", "verify").stdout)
+    assert (verdict["good"], len(verdict["keys"]), verdict["key"]) == (True, 2, verdict["keys"][1])
 
 
 @root
@@ -246,7 +288,7 @@ def test_an_auditor_fetches_a_bundle_through_the_desk(tmp_path: Path) -> None:
     from lictl.home import Home
 
     with Chain.open(Home(tmp_path / "home"), SIGNER) as chain:
-        manifest = fetch_bundle(asked(AuditDesk(chain, SIGNER, None)), tmp_path / "b.tar.gz")
+        manifest = fetch_bundle(asked(AuditDesk(chain, None)), tmp_path / "b.tar.gz")
         chain.append("read.x", actor=ALICE)
     verdict = verify_bundle(tmp_path / "b.tar.gz", SIGNER.public_key)
     assert verdict.faults == []
@@ -257,7 +299,7 @@ def test_an_auditor_fetches_a_bundle_through_the_desk(tmp_path: Path) -> None:
 def test_the_desk_gives_files_of_the_chain_only(tmp_path: Path) -> None:
     """No path leads out of the folder."""
     with Chain.open(home(tmp_path), SIGNER) as chain:
-        ask = asked(AuditDesk(chain, SIGNER, None))
+        ask = asked(AuditDesk(chain, None))
         for name in ("../keys/site.key", "lock", "/etc/passwd", "000009.jsonl"):
             with pytest.raises(UsageError):
                 ask("audit.export", file=name)
@@ -270,7 +312,7 @@ def test_pages_are_the_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 
     monkeypatch.setattr("lictl.cli.audit_source.PAGE", 7)
     with Chain.open(Home(tmp_path / "home"), SIGNER) as chain:
-        found = list(pages(asked(AuditDesk(chain, SIGNER, None)), 1, {"action": "warrant.add"}))
+        found = list(pages(asked(AuditDesk(chain, None)), 1, {"action": "warrant.add"}))
         wanted = [entry.seq for entry in entries(chain.folder) if entry.action == "warrant.add"]
     assert [entry["seq"] for entry in found] == wanted
 
@@ -282,7 +324,7 @@ def test_the_desk_verifies_in_the_background(tmp_path: Path) -> None:
     from lictl.home import Home
 
     with Chain.open(Home(tmp_path / "home"), SIGNER, anchor) as chain:
-        ask = asked(AuditDesk(chain, SIGNER, anchor))
+        ask = asked(AuditDesk(chain, anchor))
         with pytest.raises(UsageError):
             ask("audit.verify", start=False)
         state, limit = ask("audit.verify"), time.monotonic() + 60

@@ -13,6 +13,8 @@ from machine_rig import FAULT, NS, DiedError, text_of
 from pinned_kernel import put_entry, v4
 
 from lictl.audit.read import Query, entries
+from lictl.audit.verify import verify
+from lictl.keys.site import SiteKey
 from lictl.lab.authority import Authority
 from lictl.lab.people import APPROVER_UID, OPERATOR_UID
 
@@ -248,6 +250,25 @@ def _foreign_is_gone(case: Case) -> None:
     assert any("foreign-entry" in str(entry.after) for entry in found)
 
 
+def _rotate(case: Case) -> None:
+    case.dies(lambda: case.owner("audit.rotate-key"))
+
+
+def _one_key_signs(case: Case) -> None:
+    """The old one or the next one, whole: files, lock and chain say the same, and each key of the chain shows it."""
+    home = case.machine.home
+    assert sorted(path.name for path in (home.root / "keys").iterdir()) == ["audit.key", "audit.pub", "site.key"]
+    signer = SiteKey.open(home).signer.public_key.hex()
+    (begin,) = entries(home.root / "audit", Query(action="chain.begin"))
+    changes = [entry.after or {} for entry in entries(home.root / "audit", Query(action="chain.rotated"))]
+    keys = [(begin.after or {})["key"], *(change["to"] for change in changes)]
+    assert signer == keys[-1]
+    assert all(verify(home.root / "audit", bytes.fromhex(key)).faults == [] for key in (keys[0], signer))
+    destroyed = [(e.after or {})["key"] for e in entries(home.root / "audit", Query(action="chain.key-destroyed"))]
+    assert set(destroyed) == set(keys[:-1])
+    _site_arms(case)
+
+
 def _agency(op: str) -> Callable[[Case], None]:
     given = {"name": "second", "host": "127.0.0.1", "port": 9, "format": "pcapng", "options": {}}
 
@@ -359,6 +380,7 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     "audit.file": Scenario(Case.active, _full_file, "active", "active"),
     "audit.recover": Scenario(Case.active, _torn, "active", "active", check=_torn_is_kept),
     "audit.reconcile": Scenario(Case.active, _reconcile, "active", "active", check=_foreign_is_gone),
+    "audit.rotate": Scenario(Case.active, _rotate, "active", "active", check=_one_key_signs),
     "agency.add": Scenario(_none, _agency("agency.add"), NO, NO, check=_agency_is_as_recorded),
     "agency.remove": Scenario(_none, _agency("agency.remove"), NO, NO, check=_agency_is_as_recorded),
     "agency.renew": Scenario(_none, _renew, NO, NO, check=_renewed_as_recorded),
