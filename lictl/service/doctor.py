@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lictl.service.guard import exposure
+from lictl.service.guard import exposures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -162,16 +162,13 @@ def _permissions(home: Home) -> Iterator[Check]:
     if not home.exists:
         yield Check("home", "warn", f"{home.root} is not made yet", "lictl init --operator ID --country CC")
         return
-    problems = [problem for path in _private(home) if (problem := exposure(path)) is not None]
+    from lictl.service.workers import delivery_uid
+
+    problems = list(exposures(home, delivery_uid()))
     if not problems:
-        yield Check("home", "ok", f"{home.root} is private")
+        yield Check("home", "ok", f"{home.root} is closed to other users, but for the way to the control socket")
     for what, fix in problems:
         yield Check("home", "bad", what, fix)
-
-
-def _private(home: Home) -> list[Path]:
-    sidecars = [home.database.with_name(home.database.name + suffix) for suffix in ("-wal", "-shm")]
-    return [home.root, home.site_file, home.database, *sidecars, home.run, home.spool, home.lock, home.socket]
 
 
 def _tools() -> Iterator[Check]:

@@ -15,7 +15,7 @@ from lictl.errors import MachineError, RefusedError, UnavailableError
 from lictl.home import FILE_MODE, FOLDER_MODE, PASSAGE_MODE, Home
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -32,10 +32,8 @@ def open_home(home: Home) -> Home:
             f"{home.root} is not the home of a site.",
             "Make one with `lictl init`, or name it with --home or LICTL_HOME.",
         )
-    for path in home.passages:
-        _refuse(exposure(path, allowed=PASSAGE_MODE))
-    for path in (home.site_file, home.roles, home.database, home.spool):
-        _refuse(exposure(path))
+    for problem in _essentials(home):
+        raise RefusedError(*problem)
     return home
 
 
@@ -63,6 +61,17 @@ def check_files(home: Home, uid: int | None) -> None:
         RefusedError: another user owns a part of it or may open it; names the first.
     """
     open_home(home)
+    for problem in exposures(home, uid):
+        raise RefusedError(*problem)
+
+
+def exposures(home: Home, uid: int | None) -> Iterator[tuple[str, str]]:
+    """Everything of a home that another user owns or may open: what is wrong, and the fix.
+
+    Args:
+        uid: who owns the spools, where that is not this process's user.
+    """
+    yield from (problem for path in home.passages if (problem := exposure(path, allowed=PASSAGE_MODE)))
     for folder, folders, files in os.walk(home.root):
         below = Path(folder)
         if below == home.run:
@@ -70,8 +79,8 @@ def check_files(home: Home, uid: int | None) -> None:
         owners = {os.geteuid()} | ({uid} if uid is not None and below.is_relative_to(home.spool) else set())
         for name in (*folders, *files):
             path = below / name
-            if path not in (home.run, home.socket):
-                _refuse(exposure(path, owners=owners))
+            if path not in (home.run, home.socket) and (problem := exposure(path, owners=owners)):
+                yield problem
         if below == home.root:  # agencies read there, and reach it through their SFTP session's chroot alone
             folders[:] = [name for name in folders if name != home.outbox.name]
 
@@ -84,9 +93,10 @@ def open_passages(home: Home) -> None:
         path.chmod(PASSAGE_MODE)
 
 
-def _refuse(problem: tuple[str, str] | None) -> None:
-    if problem is not None:
-        raise RefusedError(*problem)
+def _essentials(home: Home) -> Iterator[tuple[str, str]]:
+    yield from (problem for path in home.passages if (problem := exposure(path, allowed=PASSAGE_MODE)))
+    private = (home.site_file, home.roles, home.database, home.spool)
+    yield from (problem for path in private if (problem := exposure(path)))
 
 
 def exposure(path: Path, *, allowed: int = 0o700, owners: Iterable[int] | None = None) -> tuple[str, str] | None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from lictl.home import Home
 from lictl.lab import namespace
 from lictl.service import doctor
+from lictl.service.site import Site, make_site
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,26 @@ def test_this_kernel_is_not_refused_for_being_realtime(tmp_path: Path) -> None:
     names = [check.name for check in doctor.examine(Home(tmp_path), [])]
     expected = doctor.realtime(os.uname().version, Path("/sys/kernel/realtime"))
     assert ("kernel preemption" in names) is expected
+
+
+def test_a_home_as_init_makes_it_is_in_order(tmp_path: Path) -> None:
+    """Nobody is told to close the way to the control socket; what the daemon would refuse is named, with the fix."""
+    home = Home(tmp_path / "home")
+    make_site(home, Site(operator="ISP-7", element="box-1", country="US"))
+    with socket.socket(socket.AF_UNIX) as control:
+        control.bind(str(home.socket))
+        home.socket.chmod(0o666)
+        assert [(check.state, check.fix) for check in home_checks(home)] == [("ok", "")]
+        (home.spool / "agency").mkdir()
+        (home.spool / "agency").chmod(0o711)
+        home.roles.chmod(0o644)
+        fixes = {check.fix for check in home_checks(home) if check.state == "bad"}
+        assert fixes == {f"chmod 700 {home.spool / 'agency'}", f"chmod 600 {home.roles}"}
+
+
+def home_checks(home: Home) -> list[doctor.Check]:
+    """What is found of the home's own permissions."""
+    return [check for check in doctor.examine(home, []) if check.name == "home"]
 
 
 @pytest.mark.kernel
