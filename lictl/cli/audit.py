@@ -14,6 +14,7 @@ import typer
 from lictl.cli import audit_source, output, state
 from lictl.cli.audit_progress import Bar
 from lictl.errors import IntegrityError, UsageError
+from lictl.times import format_rfc3339
 
 app = typer.Typer(no_args_is_help=True, help="The record of what was done and read: signed, linked, never changed.")
 
@@ -23,6 +24,7 @@ Action = Annotated[str | None, typer.Option(help="This action, or all that begin
 Subject = Annotated[str | None, typer.Option(help="About this: an order's id, an agency.")]
 Who = Annotated[str | None, typer.Option(help="By this user: name or number.")]
 First = Annotated[int, typer.Option("--from", min=0, help="From the entry with this number on.")]
+_INSTANTS = ("starts_ns", "ends_ns")
 Head = Annotated[str, typer.Option(help="A head that was printed or noted earlier: it must stand in the record.")]
 
 
@@ -45,7 +47,7 @@ def verify(
     if verdict["faults"]:
         columns = ["KIND", "FILE", "LINE", "ENTRY", "WHAT"]
         rows = [
-            [fault["kind"], fault["file"] or "-", fault["line"] or None, fault["entry"] or None, fault["what"]]
+            [fault["kind"], fault["file"] or "-", str(fault["line"] or "-"), str(fault["entry"] or "-"), fault["what"]]
             for fault in verdict["faults"]
         ]
         output.console().print(output.table(columns, rows))
@@ -85,11 +87,9 @@ def show(
     else:
         columns = ["SEQ", "TIME", "WHO", "ACTION", "SUBJECT", "DETAILS"]
         rows = [
-            [
-                entry["seq"], entry["time"], _who(entry["actor"]), entry["action"], entry["subject"], _details(entry)
-            ]
-            for entry in entries
-        ]  # fmt: skip
+            [str(each["seq"]), each["time"], _who(each["actor"]), each["action"], each["subject"], details(each)]
+            for each in entries
+        ]
         output.console().print(output.table(columns, rows))
 
 
@@ -181,6 +181,19 @@ def _who(actor: dict[str, Any]) -> str:
     return f"{shown} (login {login})" if login and login != name else shown
 
 
-def _details(entry: dict[str, Any]) -> str:
-    parts = [f"{name} {json.dumps(entry[name], ensure_ascii=False)}" for name in ("before", "after") if entry[name]]
+def details(entry: dict[str, Any]) -> str:
+    """What changed by an entry, in one line."""
+    told = [(name, _with_times(entry[name])) for name in ("before", "after") if entry[name]]
+    parts = [f"{name} {json.dumps(value, ensure_ascii=False)}" for name, value in told]
     return "; ".join([*parts, *(["sealed"] if entry["sealed"] else [])])
+
+
+def _with_times(facts: dict[str, Any]) -> dict[str, Any]:
+    """Facts of an entry with its instants as people read them: `ends_ns` in nanoseconds as `ends` in RFC 3339."""
+    shown = {}
+    for name, value in facts.items():
+        if name in _INSTANTS and isinstance(value, int):
+            shown[name.removesuffix("_ns")] = format_rfc3339(value)
+        else:
+            shown[name] = value
+    return shown

@@ -11,6 +11,7 @@ import os
 import sys
 import tempfile
 import traceback
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -31,15 +32,32 @@ EXIT_INTERRUPTED = 130
 _COMMAND_LINE_ERROR: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 
+# Whether --json stands anywhere on the command line: one that cannot be read has not told it to the state.
+_json_is_there: ContextVar[bool] = ContextVar("lictl_cli_json_is_there", default=False)
+
+
 class RootGroup(TyperGroup):
     """The top command: turns every failure into a message and an exit code, never a bare traceback."""
+
+    def make_context(self, info_name: str | None, args: list[str], parent: Any = None, **extra: Any) -> Any:
+        """Reads the options that stand before the command."""
+        _json_is_there.set("--json" in args[: args.index("--") if "--" in args else None])
+        try:
+            return super().make_context(info_name, args, parent, **extra)
+        except Exception as error:
+            _command_line(error)
+            raise
 
     def invoke(self, ctx: Any) -> Any:
         """Runs the chosen command."""
         try:
             return super().invoke(ctx)
-        except (typer.Exit, typer.Abort):
+        except typer.Exit:
             raise
+        except typer.Abort:  # a question that was not answered with yes
+            sys.stderr.write("\n")  # it waits behind the question
+            report("stopped, nothing was done.", "", EXIT_INTERRUPTED)
+            raise SystemExit(EXIT_INTERRUPTED) from None
         except LictlError as error:
             report(error.what, error.fix, error.exit_code)
             raise SystemExit(error.exit_code) from None
@@ -50,15 +68,28 @@ class RootGroup(TyperGroup):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise SystemExit(0) from None
         except Exception as error:
+            _command_line(error)
             if isinstance(error, _COMMAND_LINE_ERROR):
                 raise
             defect(error)
             raise SystemExit(EXIT_DEFECT) from None
 
 
+def _command_line(error: Exception) -> None:
+    """Ends a command line that cannot be read, in JSON where that was asked for; people get what typer makes of it."""
+    if not isinstance(error, _COMMAND_LINE_ERROR) or not _json_is_there.get():
+        return
+    told: Any = error
+    missing = type(error).__name__ == "NoArgsIsHelpError"  # its message is the whole help
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "lictl"
+    report("a command is missing." if missing else told.format_message(), f"See `{path} --help`.", told.exit_code)
+    raise SystemExit(told.exit_code) from None
+
+
 def report(what: str, fix: str, code: int) -> None:
     """The failure on standard error: JSON `{"error": {...}}` with --json, else text."""
-    if current().as_json:
+    if current().as_json or _json_is_there.get():
         sys.stderr.write(json.dumps({"error": {"what": what, "fix": fix, "code": code}}, ensure_ascii=False) + "\n")
         return
     stderr = Console(stderr=True, soft_wrap=True, highlight=False)

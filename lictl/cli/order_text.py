@@ -13,6 +13,7 @@ from lictl.cli import output
 
 COLUMNS = ["ID", "LIID", "CASE", "STATE", "AUTHORITY", "MODE", "STARTS", "ENDS", "TARGETS", "AGENCIES"]
 WITHHELD = "withheld"
+GONE = "key destroyed"
 
 
 def row(order: dict[str, Any]) -> list[object]:
@@ -22,7 +23,7 @@ def row(order: dict[str, Any]) -> list[object]:
         condition = f"EMERGENCY {condition}"
     return [
         order["id"], order["liid"], order["case_id"], condition, order["kind"], order["mode"], order["starts"],
-        order["ends"], _several(order["targets"]), _several(order["agencies"]),
+        order["ends"], _several(order["targets"]), ", ".join(order["agencies"]),
     ]  # fmt: skip
 
 
@@ -40,7 +41,7 @@ def shown(order: dict[str, Any]) -> Iterator[RenderableType]:
         ("ended", order["ended"] or "-"),
         ("closed", order["closed"] or "-"),
         ("targets", _several(order["targets"])),
-        ("agencies", _several(order["agencies"])),
+        ("agencies", ", ".join(order["agencies"])),
     ]
     yield Text("\n".join(f"{name:<12}{value}" for name, value in facts))
     yield Text()
@@ -57,7 +58,7 @@ def shown(order: dict[str, Any]) -> Iterator[RenderableType]:
 
 
 def _several(values: list[str] | None) -> str:
-    return WITHHELD if values is None else ", ".join(values)
+    return WITHHELD if values is None else ", ".join(values) or GONE
 
 
 def _by(act: dict[str, Any] | None) -> str:

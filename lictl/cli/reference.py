@@ -36,7 +36,7 @@ Every command takes them, before or after its name.
 | 4 | something is not there: the daemon, an agency, an interface, a file |
 | 5 | a verification failed |
 | 6 | this machine cannot do it: kernel, permission, disk |
-| 130 | interrupted (Ctrl-C) |
+| 130 | interrupted (Ctrl-C), or a question that was not answered with yes |
 
 Times are RFC 3339 with a zone, such as `2026-03-01T12:00:00Z`.
 """

@@ -130,7 +130,7 @@ def render(report: dict[str, Any]) -> Iterator[RenderableType]:
     yield output.table(
         ["AGENCY", "WORKER", "CONNECTED", "RECORDS BEHIND", "BYTES BEHIND", "LAST ACKNOWLEDGED"],
         [
-            (d["agency"], d["worker"], d["connected"], d["records"], d["bytes"], d["acknowledged"])
+            (d["agency"], as_name(d["worker"]), d["connected"], d["records"], d["bytes"], d["acknowledged"])
             for d in report["deliveries"]
         ],
     )
@@ -141,6 +141,11 @@ def render(report: dict[str, Any]) -> Iterator[RenderableType]:
         subject = f" {alarm['subject']}" if alarm["subject"] else ""
         yield Text(f"ALARM {alarm['name']}{subject} since {alarm['since']}: {alarm['what']}", style="bold red")
         yield Text(f"  fix: {alarm['fix']}")
+
+
+def as_name(pid: int | None) -> str | None:
+    """Of a process: a name, not a count."""
+    return None if pid is None else str(pid)
 
 
 def _finished_table(orders: list[dict[str, Any]]) -> RenderableType:

@@ -142,7 +142,8 @@ def destroy_key(
     """Makes all that names the subject of a closed order unreadable for good. For approvers."""
     now = state.use(home, as_json)
     if not yes:
-        typer.confirm(f"Destroy the key of {name}? Nobody can read its targets and files afterwards.", abort=True)
+        question = f"Destroy the key of {name}? Nobody can read its targets and files afterwards."
+        typer.confirm(question, abort=True, err=True)
     _act(now, "warrant.destroy-key", "Key destroyed of", name=name)
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Cell = str | int
 NOT_KNOWN: Final = "not known"
+NOT_HELD: Final = "not held any more"
 
 
 class Statute(StrEnum):
@@ -117,8 +118,9 @@ def about(orders: Iterable[OrderFacts], statute: Statute) -> Iterable[OrderFacts
     return (order for order in orders if order.kind.startswith(prefix))
 
 
-def _or_unstated(value: str) -> str:
-    return value or "not stated"
+def _stated(order: OrderFacts, value: str) -> str:
+    """What the order says; it is no longer readable once its key is destroyed, which is not the same as silence."""
+    return value or ("not stated" if order.facilities else NOT_HELD)
 
 
 def _kind(order: OrderFacts) -> str:
@@ -136,13 +138,13 @@ def _extension_days(order: OrderFacts) -> str:
 
 
 def _facilities(order: OrderFacts) -> str:
-    return ", ".join(f"{count} {kind}" for kind, count in sorted(order.facilities.items())) or "not held any more"
+    return ", ".join(f"{count} {kind}" for kind, count in sorted(order.facilities.items())) or NOT_HELD
 
 
 _COMMON: Final = (
     Column("order", "", lambda o: o.id),
-    Column("docket", "", lambda o: _or_unstated(o.docket)),
-    Column("court", "", lambda o: _or_unstated(o.court)),
+    Column("docket", "", lambda o: _stated(o, o.docket)),
+    Column("court", "", lambda o: _stated(o, o.court)),
 )
 
 COLUMNS: Final = {
@@ -154,10 +156,10 @@ COLUMNS: Final = {
         Column("period", "2519(1)(d)", _period),
         Column("extensions", "2519(1)(d)", lambda o: len(o.extensions)),
         Column("extension_days", "2519(1)(d)", _extension_days),
-        Column("offence", "2519(1)(e)", lambda o: _or_unstated(o.offence)),
-        Column("applicant", "2519(1)(f)", lambda o: _or_unstated(o.presented_by)),
-        Column("agency", "2519(1)(f)", lambda o: _or_unstated(o.agency)),
-        Column("authorised_by", "2519(1)(f)", lambda o: _or_unstated(o.authorised_by)),
+        Column("offence", "2519(1)(e)", lambda o: _stated(o, o.offence)),
+        Column("applicant", "2519(1)(f)", lambda o: _stated(o, o.presented_by)),
+        Column("agency", "2519(1)(f)", lambda o: _stated(o, o.agency)),
+        Column("authorised_by", "2519(1)(f)", lambda o: _stated(o, o.authorised_by)),
         Column("facilities", "2519(1)(g)", _facilities),
         Column("intercepted", "2519(2)(b)", lambda o: NOT_KNOWN if o.matched is None else f"{o.matched} packets"),
         Column("incriminating", "2519(2)(b)(i)", None, "the agency judges what it received"),
@@ -176,12 +178,12 @@ COLUMNS: Final = {
         Column("period", "3126(1)", _period),
         Column("extensions", "3126(1)", lambda o: len(o.extensions)),
         Column("extension_days", "3126(1)", _extension_days),
-        Column("offence", "3126(2)", lambda o: _or_unstated(o.offence)),
+        Column("offence", "3126(2)", lambda o: _stated(o, o.offence)),
         Column("investigations", "3126(3)", None, "several orders may serve one investigation"),
         Column("facilities", "3126(4)", _facilities),
-        Column("agency", "3126(5)", lambda o: _or_unstated(o.agency)),
-        Column("applicant", "3126(5)", lambda o: _or_unstated(o.presented_by)),
-        Column("authorised_by", "3126(5)", lambda o: _or_unstated(o.authorised_by)),
+        Column("agency", "3126(5)", lambda o: _stated(o, o.agency)),
+        Column("applicant", "3126(5)", lambda o: _stated(o, o.presented_by)),
+        Column("authorised_by", "3126(5)", lambda o: _stated(o, o.authorised_by)),
         Column("district", "3126(5)", None, "the court has its own column; a district is not asked for"),
     ),
 }  # fmt: skip

@@ -439,3 +439,30 @@ def test_help_of_everything() -> None:
     for arguments in ([], ["agency"], ["warrant"], ["agency", "add"], ["serve"]):
         assert "Usage" in lictl(*arguments, "--help").stdout
         assert "Usage" in lictl(*arguments, "-h").stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "what", "fix"),
+    [
+        (["--json", "init"], "Missing option '--operator'.", "lictl init --help"),
+        (["warrant", "chek", "--json"], "No such command 'chek'.", "lictl warrant --help"),
+        (["--json", "warrant"], "a command is missing.", "lictl warrant --help"),
+        (["nonsense", "--json"], "No such command 'nonsense'.", "lictl --help"),
+        (["--json"], "Missing command.", "lictl --help"),
+    ],
+)
+def test_a_command_line_that_cannot_be_read_fails_in_json_too(line: list[str], what: str, fix: str) -> None:
+    """A program that asked for JSON reads every failure in one way, wherever --json stands."""
+    result = lictl(*line, code=2)
+    error = json.loads(result.stderr)["error"]
+    assert error["what"].startswith(what)
+    assert error["fix"] == f"See `{fix}`."
+    assert error["code"] == 2
+
+
+def test_a_question_without_a_yes_is_no_defect(tmp_path: Path) -> None:
+    """Nothing is done, and the exit code is that of an interruption."""
+    for given in ("n\n", ""):
+        result = RUNNER.invoke(app, ["--json", "--home", str(tmp_path), "warrant", "destroy-key", "LIID1"], input=given)
+        assert result.exit_code == 130
+        assert json.loads(result.stderr.splitlines()[-1])["error"]["code"] == 130

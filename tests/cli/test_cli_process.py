@@ -98,12 +98,14 @@ def test_home_of_the_environment(tmp_path: Path) -> None:
     assert run("agency", "list", LICTL_HOME=str(tmp_path / "other")).returncode == 4
 
 
-def test_completion_is_offered() -> None:
-    """For bash; the script names the program."""
-    done = run("--show-completion", SHELL="/bin/bash", _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
-    assert done.returncode in (0, 2)
-    shown = run("--help").stdout
-    assert "--install-completion" in shown
+def test_completion_completes() -> None:
+    """What the shell's script asks is answered with the commands that begin so; the option that sets it up is there."""
+    for words, word, wanted in [("lictl warr", 1, "warrant"), ("lictl audit rec", 2, "reconcile")]:
+        asked = {**os.environ, "_LICTL_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": str(word)}
+        program = Path(sys.executable).with_name("lictl")
+        done = subprocess.run([program], env=asked, capture_output=True, text=True, timeout=60, check=False)
+        assert done.stdout.split() == [wanted], done.stderr
+    assert "--install-completion" in run("--help").stdout
 
 
 # ---- replay

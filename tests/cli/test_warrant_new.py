@@ -89,7 +89,7 @@ def test_every_required_field_of_title_iii_is_asked_for(home: Path, tmp_path: Pa
 
 def test_what_never_arms_an_intercept_is_not_offered(home: Path, tmp_path: Path) -> None:
     """A subpoena gets no questions; a person who gives up leaves no file."""
-    text = told({"authority": "subpoena"}, tmp_path / "order.toml", code=1)
+    text = told({"authority": "subpoena"}, tmp_path / "order.toml", code=130)
     assert "'subpoena' is none of them" in text
     assert not (tmp_path / "order.toml").exists()
 

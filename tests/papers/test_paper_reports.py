@@ -136,6 +136,13 @@ def test_values_of_a_pen_register_row() -> None:
     assert row["court"] == "not stated"
 
 
+def test_a_destroyed_key_is_no_silent_order() -> None:
+    """What an order said and nobody can read any more is not reported as if it had said nothing."""
+    order = replace(one(kind="title-iii"), facilities={}, docket="", offence="")
+    row = as_json(statute_report([order], Statute.WIRETAP))["rows"][0]  # type: ignore[index]
+    assert {row[key] for key in ("docket", "offence", "facilities")} == {"not held any more"}
+
+
 def test_csv_is_no_formula() -> None:
     """An offence that begins like a formula stays text in a spreadsheet; numbers stay numbers."""
     made = as_json(statute_report([one(offence='=HYPERLINK("http://x")')], Statute.PEN_TRAP))
