@@ -107,8 +107,8 @@ class Mediator:
                 stream.tick(now_ns)
 
     def write_pending(self) -> int:
-        """Writes openings and gaps that full spools held up, where there is room now; returns how many still wait."""
-        return sum(not stream.writable for streams in self._streams.values() for stream in streams if stream.held_up)
+        """Writes what full spools held up (openings, gaps, events), where there is room now; how many still wait."""
+        return sum(not stream.writable for streams in self._streams.values() for stream in streams if stream.behind)
 
 
 def _deliver(batch: Batch, group: Group, order: Order, stream: Stream) -> None:

@@ -149,6 +149,11 @@ class Stream:
         return self.pending is not None or self._restart is not None
 
     @property
+    def behind(self) -> bool:
+        """Something waits for room, or the last write failed: `writable` has to be asked though no packet comes."""
+        return self.held_up or bool(self._events or self._notes or self.failure)
+
+    @property
     def writable(self) -> bool:
         """Opening, pending gap and events stand in the spool, or could be written just now."""
         if self._opened and not self.held_up and not self._events and not self._notes:

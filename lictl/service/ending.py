@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lictl import log
 from lictl.errors import LictlError
 from lictl.service.accounting import account
 from lictl.service.live import Phase
@@ -12,8 +13,10 @@ from lictl.service.settling import Snapshot, kernel_of, settle, snapshot
 from lictl.service.telling import tell_end
 
 if TYPE_CHECKING:
-    from lictl.service.live import LiveOrder
+    from lictl.service.live import LiveOrder, LiveStream
     from lictl.service.rooms import Rooms
+
+_log = log.get("orders")
 
 # A packet that was being judged when its order ended is in the ring after far less than this.
 GRACE_S = 0.2
@@ -39,11 +42,18 @@ def _write_end(rooms: Rooms, order: LiveOrder, taken: Snapshot) -> bool:
     for stream in order.streams:
         if not stream.ended:
             tell_end(order, stream)
-            try:
-                stream.stream.end()
-            except (LictlError, OSError):
-                return False  # no room: tried again
-            stream.ended = True
+            stream.ended = _ended(order, stream)
+    return all(stream.ended for stream in order.streams)
+
+
+def _ended(order: LiveOrder, stream: LiveStream) -> bool:
+    """One stream's END; False where it has no room now, or fails: that is this agency's alone, and tried again."""
+    try:
+        stream.stream.end()
+    except Exception as error:  # isolation: one stream's failure is never another's
+        if not isinstance(error, LictlError | OSError):
+            _log.error("stream not ended", order=order.id, error=type(error).__name__, **log.place(error))
+        return False
     return True
 
 

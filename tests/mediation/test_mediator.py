@@ -18,6 +18,7 @@ from lictl import handover
 from lictl.delivery.blocks import HEADER_BYTES, BlockKind
 from lictl.delivery.reader import SpoolReader, Stored
 from lictl.delivery.spool import Spool, SpoolFull
+from lictl.handover.base import Event
 from lictl.handover.decode import Record, decode
 from lictl.handover.decoded import Loss
 from lictl.mediation import stream as stream_module
@@ -306,6 +307,37 @@ def test_a_held_up_gap_is_written_without_traffic(opened: Callable[..., Spool]) 
     assert mediator.write_pending() == 0
     assert [head.kind for head, _ in blocks(spool)] == [BlockKind.OPEN, BlockKind.GAP]
     adds_up(spool)
+
+
+def test_an_event_that_found_no_room_is_written_without_traffic(opened: Callable[..., Spool]) -> None:
+    """A suspended order has no packets that could bring it: housekeeping tells it as soon as there is room again."""
+    full = Full(opened())
+    stream = stream_of(full, form="etsi-103221-2")
+    mediator = Mediator([stream])
+    stream.event(Event("begin", T0))
+    full.error = SpoolFull("quota", "full.", "")
+    stream.event(Event("suspend", T0))
+    assert mediator.write_pending() == 1
+    full.error = None
+    assert mediator.write_pending() == 0
+    assert stream.waiting == ()
+    assert stream.failure == ""
+    assert [head.kind for head, _ in blocks(full.spool)].count(BlockKind.EVENT) == 2
+
+
+def test_a_summary_that_found_no_room_is_written_without_traffic(opened: Callable[..., Spool]) -> None:
+    """It is due by time alone; a spool that was full at that moment holds it up no longer than it is full."""
+    full = Full(opened())
+    made = handover.encoder("atis-1000013", info("headers", {"reports": "summary", "interval": "10"}))
+    stream = Stream(CLAIM, "fbi", made, full, 1)  # type: ignore[arg-type]
+    mediator = Mediator([stream])
+    mediator.take(heads([1, 2]), {CLAIM: Order()})
+    full.error = SpoolFull("quota", "full.", "")
+    mediator.tick(T0 + 11 * 10**9)
+    full.error = None
+    mediator.write_pending()
+    mediator.tick(T0 + 12 * 10**9)
+    assert [head.kind for head, _ in blocks(full.spool)][-1] == BlockKind.EVENT
 
 
 def test_a_kill_between_opening_and_gap_loses_no_number(opened: Callable[..., Spool]) -> None:

@@ -365,3 +365,19 @@ def test_a_start_tells_how_the_order_stands(
     warrant: Any = SimpleNamespace(**vars(site.warrant), **about)
     assert enlisting.Enlisting(site.rooms).take_up_all([warrant], T0, openings, lambda _: active)
     assert site.told() == told
+
+
+def test_an_agency_without_room_holds_up_no_other_ones_end(tmp_path: Path) -> None:
+    """The first agency's spool is full when the order is over: the second one has its end at once, and once."""
+    one, two = Site(tmp_path / "one", "etsi-103221-2"), Site(tmp_path / "two", "etsi-103221-2")
+    for site in (one, two):
+        site.restarted()
+    one.full = True
+    one.order.streams.append(two.stream)
+    taken: Any = SimpleNamespace(ktime_ns=0, counts=[])
+    assert not _write_end(one.rooms, one.order, taken)
+    assert two.told() == ["begin", "end"]
+    assert two.stream.ended
+    one.full = False
+    assert _write_end(one.rooms, one.order, taken)
+    assert [site.told() for site in (one, two)] == [["begin", "end"]] * 2
