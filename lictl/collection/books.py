@@ -107,10 +107,7 @@ class Books:
     def take(self, pdu: Pdu) -> None:
         """Counts a PDU that is kept."""
         self.pdus += 1
-        size = self.sizes.get("", 0)
-        self.marks[2] += 1
-        if self.marks[2] >= MARK_PDUS or size - self.marks[1] >= MARK_OCTETS:
-            self.marks = [self.marks[1], size, 0]
+        self.mark()
         self.cc += pdu.kind == "cc"
         self.iri += pdu.kind == "iri"
         self.sealed += pdu.kind == "sealed"
@@ -127,6 +124,13 @@ class Books:
         if pdu.utc_ns and pdu.kind in ("cc", "iri"):
             self.first_ns = min(self.first_ns or pdu.utc_ns, pdu.utc_ns)
             self.last_ns = max(self.last_ns, pdu.utc_ns)
+
+    def mark(self) -> None:
+        """Moves the marks on behind a PDU that is kept, whether it was read or not."""
+        size = self.sizes.get("", 0)
+        self.marks[2] += 1
+        if self.marks[2] >= MARK_PDUS or size - self.marks[1] >= MARK_OCTETS:
+            self.marks = [self.marks[1], size, 0]
 
     def _explain(self, stream: str, loss: Loss) -> None:
         """A loss that the sender tells is one of content where there is content, else of header reports."""

@@ -111,6 +111,7 @@ class Evidence:
         """Keeps a PDU that cannot be decoded."""
         self._keep("", framed(self.books.format, raw))
         self.books.unreadable += 1
+        self.books.mark()
 
     @property
     def size(self) -> int:

@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from pdu_kit import ETSI, KEYS, PACKET, Operator, ipcc, names
 from pdu_kit import T0 as TIME
 
-from lictl.collection.books import MARK_PDUS
+from lictl.collection.books import MARK_OCTETS, MARK_PDUS
 from lictl.collection.evidence_store import EvidenceStore
 from lictl.collection.framed import stream_reader
 from lictl.collection.integrity import Verifier
 from lictl.collection.numbers import Numbering
 from lictl.handover.base import Event
-from lictl.handover.etsi_pdu import operator_message
+from lictl.handover.etsi_pdu import operator_message, tlv
 from lictl.handover.pdu import Totals, split
 from lictl.handover.registry import encoder
 from lictl.probe.batch import Batch
@@ -149,4 +149,18 @@ def test_after_a_restart_the_newest_pdus_are_read_and_no_more(tmp_path: Path) ->
         store.take(ETSI, split(ETSI, check)[-1], 1)
     assert evidence.books.digests == {"open": 1, "good": 1}
     assert max(sizes) <= 2 * MARK_PDUS * len(ipcc(newest)) + 1000
+    store.close()
+
+
+def test_what_cannot_be_decoded_is_not_read_again_without_bound(tmp_path: Path) -> None:
+    """A sender that fills the evidence with PDUs that nobody can decode makes a check behind them read no more."""
+    junk, store = tlv(0x30, tlv(0xA1, b"") + bytes(1 << 16)), EvidenceStore(tmp_path, 4)
+    for _ in range(3 * MARK_OCTETS // len(junk)):
+        store.take(ETSI, junk, 1)
+    (evidence,) = store.files.values()
+    assert evidence.books.unreadable == 3 * MARK_OCTETS // len(junk)
+    read, sizes = evidence.read, []
+    evidence.read = lambda offset, length: (sizes.append(length), read(offset, length))[1]  # type: ignore[method-assign]
+    evidence.recall(ETSI)
+    assert max(sizes) <= 2 * MARK_OCTETS + len(junk)
     store.close()
