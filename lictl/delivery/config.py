@@ -3,8 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal, Protocol
+
+_MOST = 2**63
+_LAST_SECOND = 253_402_300_799
+"""Of the year 9999."""
+_LONGEST_ERROR = 4096
 
 TransportKind = Literal["lictl", "tcp", "udp", "files"]
 
@@ -197,3 +202,19 @@ class LinkState:
     damaged: int = 0
     too_long: int = 0
     peer_until: int = 0
+
+    @classmethod
+    def from_plain(cls, plain: dict[str, Any]) -> LinkState:
+        """As a worker reports it. It talks to strangers, so what it says is taken for nothing but what it must be.
+
+        Raises:
+            ValueError: it is no state.
+        """
+        state = cls(**plain)
+        for each in fields(cls):
+            value = getattr(state, each.name)
+            if type(value).__name__ != each.type or (each.type != "str" and not 0 <= value <= _MOST):
+                raise ValueError(f"no worker reports such a {each.name}")
+        if state.peer_until > _LAST_SECOND or len(state.error) > _LONGEST_ERROR:
+            raise ValueError("no worker reports such a state")
+        return state

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _RESTART_MIN_S = 0.1
 _RESTART_MAX_S = 5.0
 _STEADY_S = 10.0
+_LONGEST_REPORT = 64 << 20
 _KEPT_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ")
 _KEPT_PREFIX = "LICTL_"
 
@@ -156,7 +157,10 @@ class AgencyWorker:
         wait = _RESTART_MIN_S
         while (process := self._process) is not None:
             began = time.monotonic()
-            self._hear(process)
+            try:
+                self._hear(process)
+            except Exception:  # what talks to an agency and makes no sense is ended, and harms nobody else
+                process.kill()
             process.wait()
             if time.monotonic() - began > _STEADY_S:
                 wait = _RESTART_MIN_S
@@ -174,20 +178,22 @@ class AgencyWorker:
                 self._spawn()
 
     def _hear(self, process: subprocess.Popen[bytes]) -> None:
-        """Takes reports until the process ends."""
+        """Takes reports until the process ends; fails at what is none."""
         if process.stdout is None:
             return
-        reports = msgpack.Unpacker(raw=False, strict_map_key=False, max_buffer_size=256 << 20)
-        while data := os.read(process.stdout.fileno(), 1 << 16):
-            reports.feed(data)
-            for report in reports:
-                with self._lock:
-                    for plain in report["streams"].values():
-                        state = LinkState(**plain)
-                        if state.name in self._numbers:
-                            self._states[state.name] = state
-                    self._send(b"")
-        process.stdout.close()
+        reports = msgpack.Unpacker(raw=False, strict_map_key=False, max_buffer_size=_LONGEST_REPORT)
+        with process.stdout:
+            while data := os.read(process.stdout.fileno(), 1 << 16):
+                reports.feed(data)
+                for report in reports:
+                    self._take([LinkState.from_plain(plain) for plain in report["streams"].values()])
+
+    def _take(self, states: list[LinkState]) -> None:
+        with self._lock:
+            for state in states:
+                if state.name in self._numbers:
+                    self._states[state.name] = state
+            self._send(b"")
 
     # ---- talking
 

@@ -17,6 +17,7 @@ from link_kit import QUICK, Loop
 from tls_kit import TlsAgency, server
 
 from lictl.collection.receiver import Receiver
+from lictl.delivery.channel import Channel
 from lictl.delivery.config import Transport
 from lictl.delivery.supervisor import AgencyWorker
 from lictl.delivery.tls import client_context
@@ -195,6 +196,38 @@ def test_receiver_that_comes_back(tmp_path: Path, kind: str, form: str) -> None:
             feed.wait()
             assert second.verdict().ok
             assert taken(second) == 900
+
+
+class Flood(TlsAgency):
+    """Talks without end and reads nothing."""
+
+    def _take(self, secure: ssl.SSLSocket) -> None:
+        self.heard.append(bytearray())
+        for _ in range(256):
+            secure.sendall(bytes(1 << 16))
+
+
+def test_an_agency_that_floods_us_takes_no_memory(
+    tmp_path: Path, root: Path, spool: Spool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However fast it talks: little is taken at once, and between that the loop goes on to everything else."""
+    append(spool, 10)
+    held, heard, receive = [0], [0], Channel.receive_into
+
+    def watched(channel: Channel, space: memoryview) -> int:
+        n = receive(channel, space)
+        held[0] = max(held[0], channel._incoming.pending)
+        heard[0] += max(n, 0)
+        return n
+
+    monkeypatch.setattr(Channel, "receive_into", watched)
+    with Flood(tmp_path, AGENCY) as agency:
+        loop = Loop(root, agency.port, transport(None))
+        loop.add(sealed_stream())
+        loop.until(lambda: heard[0] > 4 << 20)
+        loop.close()
+    print(f"{held[0]} octets held at most")
+    assert held[0] <= 1 << 16
 
 
 def test_credentials_are_renewed_under_way(tmp_path: Path, root: Path, spool: Spool) -> None:

@@ -11,9 +11,11 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgpack
 import pytest
 from agency_kit import OddAgency, ReceiverProcess
 from delivery_kit import MIB, Agency, append, gap, mark, open_sealed, record, sealed_stream, segments_of, wait_for
@@ -539,3 +541,30 @@ def test_killed_daemon_loses_nothing(tmp_path: Path, root: Path) -> None:
     assert (spool.restarted, spool.next_sequence) == (None, 10_001)
     assert delivered(spool)
     spool.close()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"\xc1",
+        b"\x01",
+        msgpack.packb({"streams": {0: {"name": "W-1", "peer_until": "soon"}}}),
+        msgpack.packb({"streams": {0: {"name": "W-1", "peer_until": 1 << 60}}}),
+        msgpack.packb({"streams": {0: {"name": "W-1", "lag_s": float("nan")}}}),
+        msgpack.packb({"streams": {0: {"name": "W-1", "secret": 1}}}),
+    ],
+)
+def test_a_worker_that_talks_nonsense_is_replaced(
+    workers: list[AgencyWorker], root: Path, spool: Spool, said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An agency that took its worker over gets nothing into the daemon by what the worker reports."""
+    odd = root.parent / "odd"
+    odd.write_text(f"#!/bin/sh\nprintf '{''.join(f'{chr(92)}{octet:03o}' for octet in said)}'\nexec sleep 60\n")
+    odd.chmod(0o755)
+    with monkeypatch.context() as patch:
+        patch.setattr("lictl.delivery.supervisor.sys.executable", str(odd))
+        worker = start(workers, root, 9)
+        process = worker.state().pid
+        wait_for(lambda: worker.state().pid != process)
+    wait_for(lambda: worker.state().restarts > 0 and worker.state().pid)
+    assert all(state == replace(state, peer_until=0, lag_s=0.0) for state in worker.state().streams.values())
