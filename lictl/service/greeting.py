@@ -134,8 +134,8 @@ class _Welcome:
 
 
 def _heard(agency: Agency, connection: socket.socket, end: float, take: Callable[[bytes], int | None]) -> int:
-    """Reads until `take` has its answer."""
-    while True:
+    """Reads until `take` has its answer; one that talks without end about something else has none."""
+    while time.monotonic() < end:
         connection.settimeout(_left(end))
         data = connection.recv(4096)
         if not data:
@@ -143,6 +143,7 @@ def _heard(agency: Agency, connection: socket.socket, end: float, take: Callable
         found = take(data)
         if found is not None:
             return found
+    raise TimeoutError("it did not answer in time")
 
 
 # ---- a format's own protocol

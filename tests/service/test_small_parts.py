@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Alarms, account files, notes of pins, systemd's socket, the log, steps beside each other."""
+"""Alarms, account files, notes of pins, systemd's socket, the log, steps side by side, the greeting of agencies."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
 import socket
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,10 +16,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lictl import log
+from lictl.delivery.config import Transport
+from lictl.errors import UnavailableError
 from lictl.home import Home
 from lictl.service import accounts, notify, pins
 from lictl.service.alarms import FIXES, Alarms
+from lictl.service.greeting import greet
 from lictl.service.parallel import in_parallel
+from lictl.service.site import Site
+from lictl.warrants.model import Agency
 
 GUIDE = Path(__file__).resolve().parents[2] / "docs" / "operator-guide.md"
 
@@ -136,3 +143,25 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
         signal.alarm(20)
         os._exit(0 if in_parallel(abs, [-7]) == [7] else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_an_agency_that_talks_without_end_has_not_answered() -> None:
+    """What is well formed and answers nothing, however much of it comes: the test of an agency ends in its time."""
+    done = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def talk() -> None:
+            with contextlib.suppress(OSError), server.accept()[0] as connection:
+                while not done.is_set():
+                    connection.sendall(bytes.fromhex("3002a100") * 256)
+
+        thread = threading.Thread(target=talk, daemon=True)
+        thread.start()
+        agency = Agency("a", "127.0.0.1", server.getsockname()[1], "etsi-102232", {}, Transport("tcp"))
+        limit = threading.Timer(5, done.set)
+        limit.start()
+        with pytest.raises(UnavailableError, match="in time"):
+            greet(agency, Site(operator="OPER1", element="probe01", country="US"), 0.3)
+        limit.cancel()
+        done.set()
+        thread.join(10)
