@@ -26,7 +26,7 @@ from lictl.handover.atis_messages import (
 from lictl.handover.base import MAX_STATE, ContentEncoder, Encoded, HeadersEncoder
 from lictl.handover.flows import FLOW, KEY, FlowSummary
 from lictl.handover.native import BUFFER_BYTES, PduEncoder, encoder_failure, thread_buffer
-from lictl.handover.options import Free, check_options
+from lictl.handover.options import Choice, Free, check_options
 from lictl.probe.native import ffi, lib
 from lictl.times import format_rfc3339
 
@@ -36,15 +36,23 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lictl.handover.base import Event, Framing, StreamInfo
+    from lictl.handover.options import Option
     from lictl.probe.batch import Batch, Selection
 
 # An agency's options hold for its orders of both modes; those of the other mode change nothing.
-OPTIONS: Final[dict[str, tuple[str, ...] | Free]] = {
-    "fraction": ("6", "3", "4", "9"),
-    "reports": ("packet", "summary"),
-    "interval": ("60", "10", "300", "900"),
+OPTIONS: Final[dict[str, Option]] = {
+    "fraction": Choice(("6", "3", "4", "9"), "Digits of a second's fraction, cut, not rounded."),
+    "reports": Choice(
+        ("packet", "summary"), "Of an order for headers: a PDHR for each packet, or a PDSR for each flow."
+    ),
+    "interval": Choice(
+        ("60", "10", "300", "900"), "Seconds after which a flow's summary is sent.", ("reports", "summary")
+    ),
     "optional-oid": Free(
-        OPTIONAL_OID, r"[012](\.(0|[1-9]\d{0,9})){2,15}", f"an object identifier, such as {OPTIONAL_OID}"
+        OPTIONAL_OID,
+        r"[012](\.(0|[1-9]\d{0,9})){2,15}",
+        f"an object identifier, such as {OPTIONAL_OID}",
+        "Protocol identifier of the optional module; no source that we have confirms it: ask the agency.",
     ),
 }
 MESSAGES: Final = {

@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING, Final
 
 from lictl.errors import UsageError
 from lictl.handover.mirror import MirrorContent
-from lictl.handover.options import Free, check_options
+from lictl.handover.options import Choice, Free, check_options
 from lictl.probe.native import lib
 
 if TYPE_CHECKING:
     from lictl.handover.base import StreamInfo
+    from lictl.handover.options import Option
 
 _NUMBER: Final = "a number, or derived (made from the order's names)"
-OPTIONS: Final[dict[str, tuple[str, ...] | Free]] = {
-    "header": ("12", "4", "20"),
-    "cccid": Free("derived", r"derived|[0-9]{1,10}", _NUMBER),
-    "case": Free("derived", r"derived|[0-9]{1,19}", _NUMBER),
+OPTIONS: Final[dict[str, Option]] = {
+    "header": Choice(
+        ("12", "4", "20"), "Octets of the header: 4 have the CCCID alone, 12 the time, 20 the case id too."
+    ),
+    "cccid": Free(
+        "derived", r"derived|[0-9]{1,10}", _NUMBER, "Which interception, in 32 bits; a number is for one order alone."
+    ),
+    "case": Free("derived", r"derived|[0-9]{1,19}", _NUMBER, "The case id of a header of 20 octets, in 64 bits."),
 }
 
 

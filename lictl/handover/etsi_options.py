@@ -7,22 +7,32 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from lictl.errors import UsageError
-from lictl.handover.options import check_options
+from lictl.handover.options import Choice, check_options
 
 if TYPE_CHECKING:
     from lictl.handover.base import StreamInfo
+    from lictl.handover.options import Option
 
-OPTIONS: Final[dict[str, tuple[str, ...]]] = {
-    "headers": ("packet-report", "iri-only"),
-    "reports": ("packet", "summary"),
-    "interval": ("60", "10", "30", "300", "900"),
-    "integrity": ("none", "sha256", "sha512"),
-    "signature": ("none", "eddsa", "ecdsa"),
-    "encryption": ("none", "aes-256-cbc"),
-    "time": ("microseconds", "generalized"),
-    "acknowledgement": ("none", "request"),
+OPTIONS: Final[dict[str, Option]] = {
+    "headers": Choice(
+        ("packet-report", "iri-only"),
+        "Header reports as iPIRIPacketReport, which some receivers (OpenLI's) do not survive, or as iPIRIOnly.",
+    ),
+    "reports": Choice(("packet", "summary"), "Of an order for headers: a report for each packet, or for each flow."),
+    "interval": Choice(
+        ("60", "10", "30", "300", "900"), "Seconds after which a flow's summary is sent.", ("reports", "summary")
+    ),
+    "integrity": Choice(("none", "sha256", "sha512"), "Hash of the digests that follow on what was sent."),
+    "signature": Choice(
+        ("none", "eddsa", "ecdsa"),
+        "Signature over the digests: Ed25519, or ECDSA over P-256 with the hash of integrity.",
+    ),
+    "encryption": Choice(("none", "aes-256-cbc"), "Seals payloads with a key that the agency has to be given."),
+    "time": Choice(("microseconds", "generalized"), "Time in the header: microSecondTimeStamp or timeStamp."),
+    "acknowledgement": Choice(
+        ("none", "request"), "Asks the agency to confirm what it was sent; delivered is what it has confirmed."
+    ),
 }
-"""Each option's values, the default first."""
 
 
 @dataclass(frozen=True, slots=True)

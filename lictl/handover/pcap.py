@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lictl.handover.base import ContentEncoder, HeadersEncoder
 from lictl.handover.native import PduEncoder
-from lictl.handover.options import check_options
+from lictl.handover.options import Choice, check_options
 from lictl.probe.native import lib
 
 if TYPE_CHECKING:
     from lictl.handover.base import StreamInfo
+    from lictl.handover.options import Option
     from lictl.probe.batch import Batch, Selection
 
-OPTIONS: Final = {"link": ("ethernet", "raw")}
+OPTIONS: Final[dict[str, Option]] = {
+    "link": Choice(("ethernet", "raw"), "Link type of content; raw is for replays of bare IP."),
+}
 LINKTYPES: Final = {"ethernet": 1, "raw": 101}
 SNAP_LENGTH: Final = 1 << 18
 _HEADER: Final = struct.Struct("<IHHiIII")

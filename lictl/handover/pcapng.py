@@ -7,23 +7,26 @@ What stands where, and why: docs/formats/pcapng.md.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lictl.handover.base import ContentEncoder, HeadersEncoder
 from lictl.handover.native import NativeEncoder
-from lictl.handover.options import check_options
+from lictl.handover.options import Choice, check_options
 from lictl.probe.native import ffi, lib
 from lictl.times import format_rfc3339
 from lictl.version import __version__
 
 if TYPE_CHECKING:
     from lictl.handover.base import Gap, StreamInfo
+    from lictl.handover.options import Option
     from lictl.probe.batch import Batch, Selection
 
 LINKTYPE_ETHERNET = 1
 LINKTYPE_RAW = 101
 # An agency's options hold for its orders of both modes; that of the other mode changes nothing.
-OPTIONS = {"link": ("ethernet", "raw")}
+OPTIONS: Final[dict[str, Option]] = {
+    "link": Choice(("ethernet", "raw"), "Link type of content; raw is for replays of bare IP."),
+}
 GAP_INTERFACE = "lictl-gaps"
 _ROOM = 16384
 _STATISTICS = struct.Struct("<IIIII")

@@ -6,21 +6,24 @@ Grammar: docs/formats/descriptive-text.md.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from lictl.handover.base import ContentEncoder, HeadersEncoder
 from lictl.handover.native import NativeEncoder
-from lictl.handover.options import check_options
+from lictl.handover.options import Choice, check_options
 from lictl.probe.native import lib
 from lictl.times import format_rfc3339
 
 if TYPE_CHECKING:
     from lictl.handover.base import Gap, StreamInfo
+    from lictl.handover.options import Option
     from lictl.probe.batch import Batch, Selection
 
 VERSION = 1
 # An agency's options hold for its orders of both modes; that of the other mode changes nothing.
-OPTIONS = {"encoding": ("hex", "ascii")}
+OPTIONS: Final[dict[str, Option]] = {
+    "encoding": Choice(("hex", "ascii"), "How the octets of content are written."),
+}
 
 
 def escape(text: str) -> str:

@@ -6,13 +6,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from lictl.handover.mirror import MirrorContent
-from lictl.handover.options import check_options
+from lictl.handover.options import Choice, check_options
 from lictl.probe.native import lib
 
 if TYPE_CHECKING:
     from lictl.handover.base import StreamInfo
+    from lictl.handover.options import Option
 
-OPTIONS: Final = {"link": ("ethernet", "raw"), "tags": ("no", "yes")}
+OPTIONS: Final[dict[str, Option]] = {
+    "link": Choice(("ethernet", "raw"), "Link type of the frames; raw is for replays of bare IP."),
+    "tags": Choice(("no", "yes"), "Whether a datagram has its number and time; some collectors expect nothing there."),
+}
 ENCAPSULATION: Final = {"ethernet": 1, "raw": 7}
 VERSION, RECEIVED = 1, 0
 _NUMBER, _TIME, _END = b"\x28\x04" + bytes(4), b"\x52\x08" + bytes(8), b"\x01"

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from lictl.handover.options import Free
+from lictl.handover.options import Choice, Free
+
+if TYPE_CHECKING:
+    from lictl.handover.options import Option
 
 X2, X3, KEEPALIVE, KEEPALIVE_ACK = 1, 2, 3, 4
 FORMAT_PROPRIETARY, FORMAT_IPV4, FORMAT_IPV6, FORMAT_ETHERNET = 4, 5, 6, 7
@@ -20,13 +23,19 @@ TIMES: Final = {8: struct.Struct("!II"), 12: struct.Struct("!QI"), 16: struct.St
 OWN = b"lctl\x01"
 """How the proprietary attribute begins that holds what the standard has no attribute for."""
 
-OPTIONS: Final[dict[str, tuple[str, ...] | Free]] = {
-    "version": Free("0005", r"[0-9a-fA-F]{4}", "the two octets of the version as four hexadecimal digits"),
-    "timestamp": ("8", "12", "16"),
-    "correlation": Free("xid", r"xid|[0-9]{1,19}", "xid (made from the XID) or a number; 0: not correlated"),
-    "fields": ("standard", "all"),
-    "events": ("yes", "no"),
-    "keepalive": ("numbered", "plain"),
+OPTIONS: Final[dict[str, Option]] = {
+    "version": Free("0005", r"[0-9a-fA-F]{4}", "four hexadecimal digits", "The two octets of the version."),
+    "timestamp": Choice(
+        ("8", "12", "16"), "Octets of a timestamp; 8: two numbers of 32 bits; 12: seconds in 64 bits; 16: both in 64."
+    ),
+    "correlation": Free(
+        "xid", r"xid|[0-9]{1,19}", "xid or a number", "The correlation id: made from the XID, or a number; 0: none."
+    ),
+    "fields": Choice(("standard", "all"), "Whether header reports have the proprietary attribute too."),
+    "events": Choice(("yes", "no"), "Whether events are told; without them a loss is a jump of the numbers alone."),
+    "keepalive": Choice(
+        ("numbered", "plain"), "Whether keep-alives have a sequence number; some receivers answer no others."
+    ),
 }
 """What an agency may choose."""
 
