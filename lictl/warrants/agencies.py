@@ -42,7 +42,8 @@ def check(agency: Agency) -> None:
             read_name(name)
         except PydanticCustomError as error:
             context = error.context or {}
-            raise UsageError(f"The {what} {context['what']}.", f"{str(context['fix']).capitalize()}.") from None
+            fix = str(context["fix"])
+            raise UsageError(f"The {what} {context['what']}.", f"{fix[:1].upper()}{fix[1:]}.") from None
     if not _is_host(agency.host):
         raise UsageError(f"{shown(agency.host)} is no host.", "Write a host name or an IP address.")
     if isinstance(agency.port, bool) or not isinstance(agency.port, int) or not 1 <= agency.port <= 65535:
