@@ -11,8 +11,10 @@ from typing import Annotated, Any
 
 import typer
 
-from lictl.cli import output, state
-from lictl.cli.agency_options import pairs, pem, place, write_secret
+from lictl.cli import agency_request, output, state
+from lictl.cli.agency_options import pem, write_secret
+from lictl.cli.agency_request import AgencyRequest
+from lictl.errors import UsageError
 
 app = typer.Typer(no_args_is_help=True, help="The agencies that orders can name, and how to reach them.")
 
@@ -22,8 +24,8 @@ Name = Annotated[str, typer.Argument(help="Name of the agency, as warrant files 
 @app.command("add", epilog="Example: lictl agency add county-sheriff --host 192.0.2.10 --port 41900 --format pcapng")
 def add(
     name: Name,
-    host: Annotated[str, typer.Option(help="Host name or address of its receiver.")],
-    port: Annotated[int, typer.Option(min=1, max=65535, help="TCP port of its receiver.")],
+    host: Annotated[str | None, typer.Option(help="Host name or address of its receiver; needed.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of its receiver; needed.")] = None,
     format_: Annotated[
         str, typer.Option("--format", help="Handover format, such as pcapng, etsi-102232 or atis-1000013.")
     ] = "pcapng",
@@ -53,19 +55,21 @@ def add(
     home: state.HomeOption = None,
     as_json: state.JsonOption = False,
 ) -> None:
-    """Adds an agency. Orders can name it from then on."""
-    from lictl.service.administration import call
-
+    """Adds an agency. Orders can name it from then on. `lictl agency new` asks for the same, step by step."""
     now = state.use(home, as_json)
-    way: dict[str, Any] = {
-        "kind": transport, "tls": tls, "tls_min": tls_min, "ca": pem(tls_ca), "certificate": pem(tls_certificate),
-        "key": pem(tls_key), "keepalive_s": keepalive, "response_s": response, "bytes_per_s": ceiling,
-        "files": pairs(file or [], "file"), **place(events),
-    }  # fmt: skip
-    how = {"host": host, "port": port, "format": format_, "options": pairs(option or [], "option"), "profile": profile}
-    agency = call(now.home, "agency.add", name=name, transport=way, **how)
-    secure = " in TLS" if tls else ""
-    output.answer(now, agency, f"Added agency {name} at {host} port {port}, format {format_}, {transport}{secure}.")
+    if host is None or port is None:
+        given = {"--host": host, "--port": port, "--tls-ca": tls_ca if tls else ()}
+        missing = " and ".join(option for option, value in given.items() if value is None)
+        raise UsageError(
+            f"without {missing} the agency cannot be reached.",
+            f"Add it, or let `lictl agency new {name}` ask for everything.",
+        )
+    request = AgencyRequest(
+        host=host, port=port, format=format_, option=option or [], profile=profile, transport=transport, tls=tls,
+        tls_ca=tls_ca, tls_certificate=tls_certificate, tls_key=tls_key, tls_min=tls_min, events=events,
+        keepalive=keepalive, response=response, ceiling=ceiling, file=file or [],
+    )  # fmt: skip
+    agency_request.add(now, name, request)
 
 
 @app.command("list", epilog="Example: lictl agency list --json")
@@ -78,7 +82,9 @@ def show_all(home: state.HomeOption = None, as_json: state.JsonOption = False) -
     if now.as_json:
         output.emit(agencies)
     elif not agencies:
-        output.console().print("No agency yet. Add one with `lictl agency add NAME --host HOST --port PORT`.")
+        output.console().print(
+            "No agency yet. `lictl agency new NAME` asks for what one needs; `lictl agency add` takes it as options."
+        )
     else:
         rows = [
             (a["name"], a["host"], str(a["port"]), a["format"], _way(a["transport"]), _text(a["options"]))

@@ -15,6 +15,7 @@ from lictl.cli import (
     demo,
     doctor,
     drill,
+    new_agency,
     new_order,
     profile,
     report,
@@ -51,6 +52,7 @@ def root(home: state.HomeOption = None, as_json: state.JsonOption = False) -> No
 certificate.register(warrant.app)
 check.register(warrant.app)
 new_order.register(warrant.app)
+new_agency.register(agency.app)
 sftp.register(agency.app)
 app.add_typer(agency.app, name="agency")
 app.add_typer(warrant.app, name="warrant")

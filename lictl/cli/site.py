@@ -56,5 +56,5 @@ def init(
         },
         f"Made the home {now.home.root} of operator {site.operator}, element {site.element}, country {site.country}, "
         f"profile {jurisdiction.name}.\n"
-        "Next: lictl agency add NAME --host HOST --port PORT",
+        "Next: lictl agency new NAME",
     )

@@ -17,6 +17,16 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 DIGESTS = ("md5", "sha1")
+SETTINGS = {
+    "quota_bytes": "Most that the folder may hold; more waits in the spool.",
+    "packets": "A file ends with exactly so many packets; 0: no limit.",
+    "seconds": "A file ends so many seconds after its first packet or event; 0: no limit.",
+    "bytes": "A file ends at this size; 0: a quarter of the spool.",
+    "folder": "Absolute path of the agency's files; empty: below the home.",
+    "retention_days": "Finished files go after so many days, fetched or not; 0: never.",
+    "digests": "Beside SHA-256, for tools that know no better: md5, sha1, both with a comma.",
+}
+"""What may be set, and what it means, in an order in which each can be judged by those before."""
 _YEAR_S = 366 * 86_400
 _LEAST_BYTES = 4096
 

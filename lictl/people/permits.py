@@ -28,6 +28,7 @@ PERMITS: Final[dict[str, frozenset[Role]]] = {
     "role.withdraw": _OWNER_ONLY,
     "agency.list": _ANYBODY,
     "agency.show": _ANYBODY,
+    "agency.formats": _ADMIN,
     "agency.add": _ADMIN,
     "agency.keys": _ADMIN,
     "agency.renew": _ADMIN,

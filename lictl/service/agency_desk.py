@@ -41,8 +41,8 @@ class AgencyDesk:
     def table(self) -> Mapping[str, Callable[..., Any]]:
         """For the control server."""
         return {
-            "agency.list": self.list_all, "agency.show": self.show, "agency.add": self.add,
-            "agency.renew": self.renew, "agency.remove": self.remove, "agency.keys": self.keys,
+            "agency.list": self.list_all, "agency.show": self.show, "agency.formats": self.formats,
+            "agency.add": self.add, "agency.renew": self.renew, "agency.remove": self.remove, "agency.keys": self.keys,
         }  # fmt: skip
 
     def list_all(self, actor: Actor) -> list[dict[str, Any]]:
@@ -52,6 +52,10 @@ class AgencyDesk:
     def show(self, actor: Actor, name: str) -> dict[str, Any]:
         """One agency, and the site as a delivery names it."""
         return {"agency": self._store.agency(_text(name)).to_plain(), "site": self._site.model_dump()}
+
+    def formats(self, actor: Actor) -> dict[str, Any]:
+        """What an agency may be given here: `Scrutiny.formats`."""
+        return self._scrutiny.formats()
 
     def add(
         self,

@@ -42,6 +42,15 @@ def check_credentials(transport: Transport) -> None:
         raise UsageError("the authority's certificate has expired.", "Ask the agency for the one that it uses now.")
 
 
+def check_certificate(certificate: str) -> None:
+    """Refuses a PEM chain that could not be shown to anybody today; the key is judged with it (`check_credentials`).
+
+    Raises:
+        UsageError: what is wrong with it.
+    """
+    _check_chain(_certificates(certificate), dt.datetime.now(dt.UTC))
+
+
 def _check_chain(chain: list[x509.Certificate], now: dt.datetime) -> None:
     first = chain[0]
     if first.not_valid_after_utc <= now:

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from lictl.errors import LictlError, RefusedError, UsageError
 from lictl.handover.base import StreamInfo
 from lictl.handover.registry import encoder, formats
 from lictl.keys.agency import AgencyKeys
 from lictl.profiles import rules, site_lock
-from lictl.profiles.profile import Profile, family_of
+from lictl.profiles.profile import Profile, family_of, names
 from lictl.profiles.profile import load as load_profile
 from lictl.times import now_ns
 from lictl.warrants import additions
@@ -124,6 +124,27 @@ class Scrutiny:
         problem = rules.delivery_problem(agency.format, site_lock.bound_profile(self._home), own)
         if problem is not None:
             raise RefusedError(f"Agency {agency.name}: {problem}.", "Choose a format of a family that both have.")
+
+    def formats(self) -> dict[str, Any]:
+        """Which formats this site may hand over.
+
+        Returns:
+            `site`: name of its profile; `formats`: names by profile that an agency can have, of those with any.
+
+        Raises:
+            RefusedError: there is none.
+            LictlError: the site is bound to no profile, or one of its own profiles is damaged.
+        """
+        site = site_lock.bound_profile(self._home)
+        found = {}
+        for name in names(self._home.root):
+            own = None if name == site.name else load_profile(name, self._home.root)
+            allowed = [each for each in formats("content") if rules.delivery_problem(each, site, own) is None]
+            if allowed:
+                found[name] = allowed
+        if not found:
+            raise RefusedError(f"Profile {site.name} allows no handover format that there is.", "See its `families`.")
+        return {"site": site.name, "formats": found}
 
     def set_agency_profile(self, agency: str, profile: str | None) -> None:
         """Notes an agency's own profile; None: it has the site's."""

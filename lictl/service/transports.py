@@ -23,8 +23,29 @@ KINDS: Final = {
 }
 _DATAGRAMS: Final = frozenset({"atis-1000013", "tzsp", "ccc"})
 _DATAGRAMS_ALONE: Final = frozenset({"tzsp", "ccc"})
+_SECURE: Final = ("lictl", "tcp")
 _EVENTFUL: Final = frozenset({"etsi-102232", "atis-1000013", "etsi-103221-2"})
 _MOST_S: Final = 86_400.0
+
+
+def kinds_for(format_: str) -> tuple[str, ...]:
+    """Transports that a format goes over."""
+    return tuple(kind for kind in KINDS if _kind_problem(kind, format_) is None)
+
+
+def goes_in_tls(kind: str) -> bool:
+    """Whether a transport can be in TLS."""
+    return kind in _SECURE
+
+
+def sends_events_apart(kind: str, format_: str) -> bool:
+    """Whether events can have a receiver of their own."""
+    return kind in ("tcp", "udp") and format_ in _EVENTFUL
+
+
+def has_keepalives(kind: str, format_: str) -> bool:
+    """Whether the connection is kept alive by the format's own PDUs."""
+    return kind == "tcp" and format_ in DIALECTS
 
 
 def read_transport(plain: Mapping[str, Any]) -> Transport:
@@ -51,7 +72,9 @@ def check_transport(transport: Transport, format_: str) -> None:
     Raises:
         UsageError: what does not go together, and what to write instead.
     """
-    _check_kind(transport.kind, format_)
+    problem = _kind_problem(transport.kind, format_)
+    if problem is not None:
+        raise problem
     _check_events(transport, format_)
     _check_times(transport, format_)
     _check_tls(transport)
@@ -63,29 +86,30 @@ def check_transport(transport: Transport, format_: str) -> None:
         raise UsageError("a ceiling is a number of octets a second.", "Give 0 for none.")
 
 
-def _check_kind(kind: str, format_: str) -> None:
+def _kind_problem(kind: str, format_: str) -> UsageError | None:
     if kind not in KINDS:
-        raise UsageError(f"there is no transport {kind!r}.", f"Transports: {', '.join(KINDS)}.")
+        return UsageError(f"there is no transport {kind!r}.", f"Transports: {', '.join(KINDS)}.")
     if kind == "udp" and format_ not in _DATAGRAMS:
-        raise UsageError(
+        return UsageError(
             f"the format {format_} does not go over UDP: a datagram would not hold one whole record of it.",
             f"Formats for UDP: {', '.join(sorted(_DATAGRAMS))}; or choose --transport tcp or lictl.",
         )
     if kind == "tcp" and format_ == "msgpack":
-        raise UsageError(
+        return UsageError(
             "msgpack on a bare connection could not be read on after a reconnection: its interfaces are told once.",
             "Choose --transport lictl or files.",
         )
     if kind in ("tcp", "files") and format_ in _DATAGRAMS_ALONE:
-        raise UsageError(
+        return UsageError(
             f"the format {format_} is made of datagrams and does not go over {kind}.", "Choose --transport udp."
         )
+    return None
 
 
 def _check_events(transport: Transport, format_: str) -> None:
     if bool(transport.events_host) != bool(transport.events_port) or not 0 <= transport.events_port <= 65535:
         raise UsageError("events need a host and a port.", "Write --events HOST:PORT.")
-    if transport.events_port and (transport.kind not in ("tcp", "udp") or format_ not in _EVENTFUL):
+    if transport.events_port and not sends_events_apart(transport.kind, format_):
         raise UsageError(
             f"events of their own do not go with {format_} over {transport.kind}.",
             f"They do with {', '.join(sorted(_EVENTFUL))} over tcp or udp; leave --events out.",
@@ -97,7 +121,7 @@ def _check_times(transport: Transport, format_: str) -> None:
         value = getattr(transport, name)
         if not 0 <= value <= _MOST_S:
             raise UsageError(f"{name} is a number of seconds up to {_MOST_S:.0f}.", "Give 0 for the format's own.")
-        if value and (transport.kind != "tcp" or format_ not in DIALECTS):
+        if value and not has_keepalives(transport.kind, format_):
             raise UsageError(
                 f"{format_} over {transport.kind} has no keep-alives.",
                 f"They go with {', '.join(sorted(DIALECTS))} over tcp; leave --keepalive and --response out.",
@@ -109,6 +133,6 @@ def _check_tls(transport: Transport) -> None:
         if transport.ca or transport.certificate or transport.key:
             raise UsageError("certificates go with TLS.", "Add --tls.")
         return
-    if transport.kind not in ("lictl", "tcp"):
+    if not goes_in_tls(transport.kind):
         raise UsageError(f"TLS does not go over {transport.kind}.", "Choose --transport tcp or lictl.")
     check_credentials(transport)

@@ -92,7 +92,7 @@ def test_init_says_what_it_made_and_what_is_next(tmp_path: Path) -> None:
     """Human text names the home and the next command."""
     text = lictl("--home", str(tmp_path / "h"), "init", "--operator", "X", "--country", "US").stdout
     assert str(tmp_path / "h") in text
-    assert "lictl agency add" in text
+    assert "lictl agency new" in text
     assert (tmp_path / "h").stat().st_mode & 0o777 == 0o711
 
 

@@ -28,7 +28,7 @@ def test_every_promised_command_is_there() -> None:
         "lictl init", "lictl serve", "lictl status", "lictl receive", "lictl replay", "lictl demo", "lictl doctor",
         "lictl agency setup-sftp", "lictl decode",
         "lictl verify", "lictl version", "lictl report", "lictl drill", "lictl agency add", "lictl agency list",
-        "lictl agency keys", "lictl agency renew",
+        "lictl agency keys", "lictl agency renew", "lictl agency new",
         "lictl agency test", "lictl agency remove", "lictl warrant add", "lictl warrant new", "lictl warrant submit",
         "lictl warrant approve", "lictl warrant reject", "lictl warrant suspend", "lictl warrant resume",
         "lictl warrant extend", "lictl warrant amend", "lictl warrant withdraw", "lictl warrant revoke",

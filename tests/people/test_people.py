@@ -30,6 +30,7 @@ EXPECTED = {
     "ping": {O, A, U, C}, "status": {O, A, U, C}, "status.finished": {O, A, U, C}, "role.list": {O, A, U, C},
     "role.grant": set(),
     "role.withdraw": set(), "agency.list": {O, A, U, C}, "agency.show": {O, A, U, C}, "agency.add": {C},
+    "agency.formats": {C},
     "agency.renew": {C}, "agency.remove": {C}, "agency.keys": {C}, "warrant.list": {O, A, U}, "warrant.show": {O, A, U},
     "warrant.check": {O, A},
     "warrant.certificate": {O, A, U}, "warrant.add": {O}, "warrant.submit": {O}, "warrant.emergency": {O},
