@@ -17,7 +17,12 @@ from lictl.home import Home
 
 HomeOption = Annotated[
     Path | None,
-    typer.Option("--home", help="Folder of this site. (env: LICTL_HOME; default: /var/lib/lictl)", show_default=False),
+    typer.Option(
+        "--home",
+        readable=False,
+        show_default=False,
+        help="Folder of this site. (env: LICTL_HOME; default: /var/lib/lictl)",
+    ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON on standard output.", show_default=False)]
 

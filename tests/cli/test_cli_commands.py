@@ -18,7 +18,7 @@ from lictl.cli.app import app
 from lictl.collection.receiver import Receiver
 from lictl.errors import BY_EXIT_CODE
 from lictl.home import Home
-from lictl.lab.people import APPROVER_UID, Team
+from lictl.lab.people import APPROVER_UID, Team, as_user
 from lictl.lab.site import stated
 from lictl.version import __version__
 
@@ -466,3 +466,10 @@ def test_a_question_without_a_yes_is_no_defect(tmp_path: Path) -> None:
         result = RUNNER.invoke(app, ["--json", "--home", str(tmp_path), "warrant", "destroy-key", "LIID1"], input=given)
         assert result.exit_code == 130
         assert json.loads(result.stderr.splitlines()[-1])["error"]["code"] == 130
+
+
+def test_role_holders_may_name_a_home_that_they_cannot_read(home: Path) -> None:
+    """It is its owner's, mode 0711: they are led to the daemon, whichever way the home is named."""
+    result = as_user(APPROVER_UID, lambda: RUNNER.invoke(app, ["--home", str(home), "agency", "list"]))
+    assert result.exit_code == 4, result.stderr
+    assert "no daemon answers" in result.stderr
