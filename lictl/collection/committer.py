@@ -78,9 +78,9 @@ class Committer:
             snapshot = file.snapshot()
         try:
             file.commit(snapshot, durable=self._durable)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the disk's, or books that are larger than their slot
             with self._lock:
                 file.roll_back()
-            self._done(file, error)
+            self._done(file, error if isinstance(error, OSError) else OSError(str(error)))
         else:
             self._done(file, None)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from lictl.collection.evidence import Evidence
     from lictl.collection.receiver import Receiver
 
+DEFECT = "defect of lictl: "
+"""Begins the class of reasons that stands in the verdict where lictl itself is wrong."""
 _MAX_DATAGRAM = 1 << 16
 _TURN = 512
 
@@ -46,6 +48,8 @@ class DatagramPort:
                 receiver.refused["bad datagram"] += 1
             except OSError:
                 receiver.refused["disk error"] += 1
+            except Exception as error:  # a defect that one datagram has found is no other one's
+                receiver.refused[f"{DEFECT}{type(error).__name__}"] += 1
         with receiver.lock:
             for evidence, size in dirty.items():
                 try:

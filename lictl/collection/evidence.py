@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 STATE_SUFFIX = ".evidence"
 _SLOT_BYTES = 1 << 18
+_MOST = 1 << 63
 _MOST_RECENT = 1024
 """Numberings, of all evidence together, whose newest PDUs are remembered: at most 28 * 4096 octets each."""
 PARTS = ("", ".pcapng", ".csv", ".jsonl")
@@ -184,7 +185,7 @@ class Evidence:
         while at < len(data) and 0 < (size := format_.length(data[at:])) <= len(data) - at:
             raw = bytes(data[at : at + size])
             with contextlib.suppress(DecodeError):
-                self._remember(format_.decode(raw), begin + at)
+                self._remember(sane(format_.decode(raw)), begin + at)
             at += size
         return True
 
@@ -289,3 +290,15 @@ class Evidence:
             with contextlib.suppress(OSError):
                 os.close(fd)
         self._files.clear()
+
+
+def sane(pdu: Pdu) -> Pdu:
+    """The PDU, if its numbers are such as the books can hold; BER can write others. Raises DecodeError."""
+    numbers = [pdu.sequence or 0, pdu.utc_ns or 0]
+    if pdu.loss is not None:
+        numbers += [pdu.loss.lost, pdu.loss.first_sequence]
+    if pdu.check is not None:
+        numbers += pdu.check.numbers
+    if not all(0 <= number < _MOST for number in numbers):
+        raise DecodeError("a number is negative or out of all proportion")
+    return pdu

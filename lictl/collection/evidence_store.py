@@ -7,7 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from lictl.collection.books import Books
-from lictl.collection.evidence import STATE_SUFFIX, Evidence
+from lictl.collection.evidence import STATE_SUFFIX, Evidence, sane
 from lictl.collection.integrity import Verifier
 from lictl.collection.store import clean_name
 from lictl.delivery.folder import Folder
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from lictl.handover.pdu import Pdu, PduFormat
 
 _LIID_LIMIT = 160
-_MOST = 1 << 63
 _SESSION = frozenset({"keepalive", "keepalive-response", "acknowledgement"})
 _OPTIONS = frozenset({"optionRequest", "optionResponse", "optionComplete", "paddingPDU"})
 """Messages of TS 102 232-1 that belong to a connection, too; they are numbered with it."""
@@ -70,9 +69,9 @@ class EvidenceStore:
         unopened = False
         try:
             try:
-                pdu = _sane(format_.decode(raw))
+                pdu = sane(format_.decode(raw))
             except WrongKeyError as error:
-                pdu, unopened = _sane(error.closed), True
+                pdu, unopened = sane(error.closed), True
         except DecodeError:
             evidence = self._of("", format_.name, port)
             evidence.keep_unreadable(raw)
@@ -115,15 +114,3 @@ class EvidenceStore:
         for evidence in self.files.values():
             evidence.close()
         self._folder.close()
-
-
-def _sane(pdu: Pdu) -> Pdu:
-    """The PDU, if its numbers are such as the books can hold; BER can write larger ones."""
-    numbers = [pdu.sequence or 0, pdu.utc_ns or 0]
-    if pdu.loss is not None:
-        numbers += [pdu.loss.lost, pdu.loss.first_sequence]
-    if pdu.check is not None:
-        numbers += pdu.check.numbers
-    if not all(0 <= number < _MOST for number in numbers):
-        raise DecodeError("a number is negative or out of all proportion")
-    return pdu

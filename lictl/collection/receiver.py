@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from lictl.collection.committer import Committer
 from lictl.collection.connection import Connection, PeerError
-from lictl.collection.datagrams import DatagramPort
+from lictl.collection.datagrams import DEFECT, DatagramPort
 from lictl.collection.evidence_store import EvidenceStore
 from lictl.collection.listening import Address, Listen, open_tcp, open_udp
 from lictl.collection.store import StreamFile, StreamStore
@@ -281,6 +281,9 @@ class Receiver:
             peer.ready(mask)
         except PeerError as error:
             self._drop(peer, error.reason)
+            return
+        except Exception as error:  # a defect that one sender has found is no other sender's
+            self._drop(peer, f"{DEFECT}{type(error).__name__}")
             return
         if peer.closed:
             self._drop(peer, "")

@@ -241,12 +241,15 @@ def _iri_only(report: dict[str, Any]) -> dict[str, Any]:
         "ip_version": version, "source": ip.get("source"), "destination": ip.get("destination"),
         "protocol": _number(protocol), "source_port": _number(ports.get("sourcePort")),
         "destination_port": _number(ports.get("destinationPort")),
-        "ip_length": None if length is None else int.from_bytes(length) + (0 if version == 4 else 40),
+        "ip_length": None if length is None else (_number(length) or 0) + (0 if version == 4 else 40),
         "tcp_flags": flags[1] >> 2 if flags and len(flags) == 2 else None,
     }  # fmt: skip
 
 
 def _number(octets: bytes | None) -> int | None:
+    """A field of a header, of 16 bits at most."""
+    if octets and len(octets) > 2:
+        raise DecodeError(f"a field of a header with {len(octets)} octets")
     return int.from_bytes(octets) if octets else None
 
 

@@ -6,6 +6,7 @@ python tests/collection/fuzz_readers.py SECONDS [SEED]
 
 from __future__ import annotations
 
+import contextlib
 import io
 import random
 import resource
@@ -15,13 +16,15 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pdu_kit import Operator, ipcc, long_form
+from pdu_kit import Operator, ipcc, long_form, report
 
 from lictl.collection import show
 from lictl.collection.evidence_store import EvidenceStore
 from lictl.collection.reading import formats, read
 from lictl.errors import IntegrityError, UsageError
+from lictl.handover.ber_reader import elements
 from lictl.handover.decoded import DecodeError
+from lictl.handover.etsi_pdu import tlv
 from lictl.handover.pdu import Pdu
 from lictl.handover.readers import PDU_FORMATS
 
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
 SEEDS = (
     ipcc(0) + long_form(ipcc(1)),
     Operator().checked([ipcc(0), ipcc(1)], 0),
+    report(0),
     bytes.fromhex(
         "3072060b2a864886f8490201010000aa638009434153452d30303031810770726f62653031821432303235303330313132303030352e3132"
         "33345aa3088006434f52522d31a42da003820101a10ca0068104cb007107a1028200a20ca0068104c6336401a1028300830534303030308403"
@@ -45,9 +49,26 @@ LENGTHS = (b"\xff\xff\xff\xff", bytes(4), b"\x84\x7f\xff\xff", b"\x80\x30\x80\x3
 MOST_BYTES = 1 << 28
 
 
+def grown(rng: random.Random, data: bytes, begin: int, end: int) -> bytes:
+    """BER with the content of one element, somewhere within, replaced by more; all lengths are right."""
+    out, parts = b"", list(elements(data, begin, end))
+    chosen = rng.choice(parts) if parts else None
+    for part in parts:
+        content = data[part.begin : part.end]
+        if part is chosen and part.tag & 0x20 and content and rng.random() < 0.9:
+            content = grown(rng, data, part.begin, part.end)
+        elif part is chosen:
+            content = rng.randbytes(rng.choice((0, 1, 3, 9, 200, 4000)))
+        out += tlv(part.tag, content)
+    return out
+
+
 def mutated(rng: random.Random, seeds: Sequence[bytes] = SEEDS) -> bytes:
     """A seed with a few octets changed, cut, doubled or put in."""
     data = bytearray(rng.choice(seeds))
+    if data[0] == 0x30 and rng.random() < 0.3:
+        with contextlib.suppress(DecodeError):
+            return grown(rng, bytes(data), 0, len(data))
     for _ in range(rng.randint(1, 8)):
         at = rng.randrange(len(data) + 1)
         match rng.randrange(5):

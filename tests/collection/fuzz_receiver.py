@@ -19,6 +19,7 @@ from typing import Any
 from fuzz_readers import SEEDS, check_memory, mutated
 from sender_kit import Sender, Stream, block_frame, hello
 
+from lictl.collection.datagrams import DEFECT
 from lictl.collection.listening import Listen
 from lictl.collection.receiver import Receiver
 from lictl.delivery import wire
@@ -87,9 +88,11 @@ def main(seconds: float, seed: int) -> None:
             for _ in range(EACH):
                 data = one(rng, receiver)
                 count += 1
-                if fallen:
+                defects = [reason for reason in receiver.refused if reason.startswith(DEFECT)]
+                if fallen or defects:
                     Path(f"fuzz-receiver-{seed}-{count}").write_bytes(data)
-                    raise AssertionError("a thread of the receiver has fallen") from fallen[0].exc_value
+                    cause = fallen[0].exc_value if fallen else None
+                    raise AssertionError(f"the receiver has fallen, or would have: {defects}") from cause
                 if time.monotonic() >= end:
                     break
             check_serves(receiver)

@@ -38,6 +38,15 @@ def event(number: int, liid: str = "LIID0001") -> bytes:
     return names(liid).pdu(number, T0 + number * 1000, tlv(0xA0, tlv(0x30, tlv(0x80, b"\1") + tlv(0xA2, begin))))
 
 
+def report(number: int, port: bytes = b"\x01\xbb") -> bytes:
+    """IRI: an IPIRIOnly of one TCP packet, its source port as given."""
+    ip = tlv(0xA0, tlv(0x82, b"\0\x28") + tlv(0x86, b"\6") + tlv(0x88, PACKET[12:16]) + tlv(0x89, PACKET[16:20]))
+    transport = tlv(0xA1, tlv(0x80, port) + tlv(0x81, b"\0\x50"))
+    only = tlv(0xA3, tlv(0x80, bytes.fromhex("05031403")) + tlv(0xA1, ip) + tlv(0xA2, transport))
+    iri = tlv(0xA0, tlv(0x30, tlv(0x80, b"\4") + tlv(0xA2, only) + tlv(0x86, b"\0")))
+    return names().pdu(number, T0, iri)
+
+
 def sealed(pdus: list[tuple[int, bytes]], key: bytes = KEYS.payload_key) -> list[bytes]:
     """PDUs with their numbers, payloads sealed as one stream's are."""
     sealer, state = Sealer(key), State()

@@ -164,3 +164,15 @@ def test_what_cannot_be_decoded_is_not_read_again_without_bound(tmp_path: Path) 
     evidence.recall(ETSI)
     assert max(sizes) <= 2 * MARK_OCTETS + len(junk)
     store.close()
+
+
+def test_what_was_refused_a_number_gets_none_when_it_is_read_again(tmp_path: Path) -> None:
+    """A negative number makes a PDU unreadable, and it stays so for a check that goes back over the evidence."""
+    minus = ipcc(0).replace(bytes.fromhex("840100"), bytes.fromhex("8401ff"))
+    store = EvidenceStore(tmp_path, 4)
+    for raw in (ipcc(1, "unnamed-port-1"), minus):
+        store.take(ETSI, raw, 1)
+    (evidence,) = store.files.values()
+    assert evidence.books.unreadable == 1
+    assert evidence.recall(ETSI)
+    store.close()

@@ -10,14 +10,14 @@ import struct
 import subprocess
 import sys
 import tracemalloc
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from delivery_kit import wait_for
 from handover_records import header, info, numbered, packet, select
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pdu_kit import ETSI, KEYS, PACKET, Line, Operator, event, ipcc, long_form, names, sealed
+from pdu_kit import ETSI, KEYS, PACKET, Line, Operator, event, ipcc, long_form, names, report, sealed
 
 from lictl.collection.evidence_store import EvidenceStore
 from lictl.collection.framed import stream_reader
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from lictl.collection.verdict import EvidenceVerdict
     from lictl.handover.base import Mode
+    from lictl.handover.pdu import PduFormat
 
 LOCAL = ("127.0.0.1", 0)
 TIME = 1_772_366_400_123_456_000
@@ -166,6 +167,31 @@ def test_garbage_ends_its_connection_only(receiver: Receiver, garbage: bytes) ->
     assert verdicts["LIID0001"].pdus == 2
     unreadable = sum(verdict.unreadable for verdict in verdicts.values())
     assert receiver.refused["protocol error"] + unreadable >= 1
+
+
+def test_a_field_longer_than_any_header_has_is_kept_unread(receiver: Receiver) -> None:
+    """A number of thousands of digits, which Python does not write out, ends nothing: neither line nor receiver."""
+    with Line(receiver.address) as line:
+        line.send(report(0, b"\xff" * 3000) + report(1) + names().pdu(0, 0, tri(KEEPALIVE), SESSION))
+        line.answer()
+    verdicts = receiver.verdict().evidence
+    assert [sum(found) for found in zip(*((v.pdus, v.unreadable) for v in verdicts), strict=True)] == [1, 1]
+
+
+def test_a_defect_found_by_one_sender_is_no_other_senders(receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its connection ends and the verdict names the class of it; an honest connection goes on."""
+    take = EvidenceStore.take
+
+    def broken(store: EvidenceStore, format_: PduFormat, raw: bytes, port: int) -> Any:
+        return 1 // 0 if b"BROKEN" in raw else take(store, format_, raw, port)
+
+    monkeypatch.setattr(EvidenceStore, "take", broken)
+    with Line(receiver.address) as honest, Line(receiver.address) as line:
+        line.send(ipcc(0, "BROKEN"))
+        assert line.hung_up()
+        honest.send(ipcc(0) + names().pdu(0, 0, tri(KEEPALIVE), SESSION))
+        honest.answer()
+    assert receiver.verdict().refused == {"defect of lictl: ZeroDivisionError": 1}
 
 
 def test_memory_of_a_connection_is_bounded(receiver: Receiver) -> None:
