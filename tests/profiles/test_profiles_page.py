@@ -28,7 +28,10 @@ def test_the_table_of_profiles_is_the_data() -> None:
 def test_the_families_are_the_data() -> None:
     """All and only."""
     section = PAGE.read_text().split("| family | formats |")[1].split("## ")[0]
-    assert re.findall(r"^\| `([a-z0-9]+)`", section, re.MULTILINE) == list(profile.families())
+    rows = dict(re.findall(r"^\| `([a-z0-9]+)` \| (.*) \|$", section, re.MULTILINE))
+    assert list(rows) == list(profile.families())
+    for name, family in profile.families().items():
+        assert set(family.formats) <= set(re.findall(r"[a-z0-9-]+", rows[name])), name
 
 
 def test_the_network_plan_is_read() -> None:

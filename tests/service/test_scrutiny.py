@@ -144,7 +144,7 @@ def test_an_unbound_site_admits_nothing(home: Home, scrutiny: Scrutiny) -> None:
 
 def test_atis_to_an_agency_with_an_etsi_profile_is_refused(store: Store, scrutiny: Scrutiny) -> None:
     """When the agency is added, and for each delivery to one that reads it not."""
-    atis = Agency("atis-desk", "192.0.2.30", 41900, "atis-1000678")
+    atis = Agency("atis-desk", "192.0.2.30", 41900, "atis-1000013")
     scrutiny.check_agency(atis, None)
     scrutiny.check_agency(atis, "us")
     with pytest.raises(RefusedError, match="family atis, which an agency with profile uk cannot read"):
@@ -154,7 +154,7 @@ def test_atis_to_an_agency_with_an_etsi_profile_is_refused(store: Store, scrutin
     with pytest.raises(UsageError):
         scrutiny.check_agency(atis, 7)  # type: ignore[arg-type]
     scrutiny.set_agency_profile("yard", "uk")
-    text = order(agencies=("yard",)).replace('agency = "yard"', 'agency = "yard"\nformat = "atis-1000678"')
+    text = order(agencies=("yard",)).replace('agency = "yard"', 'agency = "yard"\nformat = "atis-1000013"')
     problem = scrutiny.blast(scrutiny.read(text, "order.toml")).deliveries[0].problem
     assert "cannot carry" in problem or "cannot read" in problem
     found = scrutiny.agency_profile("yard")
