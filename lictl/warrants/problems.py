@@ -37,7 +37,8 @@ class _Faulty(LictlError):
             super().__init__(f"{name}: {only.where + ': ' if only.where else ''}{only.what}.", f"{only.fix}.")
         else:
             lines = "\n".join(f"  {problem}" for problem in problems)
-            super().__init__(f"{name} has {len(problems)} problems:\n{lines}", "\nNothing was changed.")
+            fix = "Put each of these right in the file; nothing was changed."
+            super().__init__(f"{name} has {len(problems)} problems:\n{lines}", fix)
         self.problems = problems
 
 

@@ -142,8 +142,6 @@ def test_names_must_be_right(home_with: Callable[..., Path]) -> None:
         ("atis-1000013", "us", None, None),
         ("atis-1000013", "us", "us", None),
         ("atis-1000013", "us", "eu", "an agency with profile eu cannot read"),
-        ("atis-1000013", "us", "us", None),
-        ("atis-1000013", "us", "eu", "an agency with profile eu cannot read"),
         ("atis-1000013", "us", "de", "an agency with profile de cannot read"),
         ("atis-1000013", "uk", None, "not allowed by profile uk"),
         ("etsi-102232", "us", None, "not allowed by profile us"),

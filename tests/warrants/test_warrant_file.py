@@ -43,6 +43,7 @@ def test_one_problem_is_one_sentence_and_many_are_a_list(text_with: Callable[...
     with pytest.raises(RefusedError) as two:
         load(text_with({"intercept.liid": "7", "authority.kind": '"x"'}), NOW_NS, "order.toml")
     assert two.value.what.splitlines()[0] == "order.toml has 2 problems:"
+    assert two.value.fix.startswith("Put each of these right")
     assert len(two.value.what.splitlines()) == 3
 
 
