@@ -130,10 +130,10 @@ def write_bundle(target: Path, parts: Iterable[tuple[str, int, BinaryIO]]) -> No
         MachineError: the target cannot be written.
         UsageError: it is there already.
     """
-    if target.exists():
-        raise UsageError(f"{target} exists already.", "Name another file.")
     half = target.with_name(f".{target.name}.part")
     try:
+        if target.exists():
+            raise UsageError(f"{target} exists already.", "Name another file.")
         descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
         with os.fdopen(descriptor, "wb") as file:
             with tarfile.open(fileobj=file, mode="w:gz", compresslevel=6) as bundle:
@@ -147,7 +147,8 @@ def write_bundle(target: Path, parts: Iterable[tuple[str, int, BinaryIO]]) -> No
     except OSError as error:
         raise MachineError(f"{target} cannot be written: {error.strerror}.", "Name another place.") from None
     finally:
-        half.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # nothing can be left where nothing may be looked for
+            half.unlink()
 
 
 def bundle_parts(folder: Path, signer: Signer) -> Iterator[tuple[str, int, BinaryIO]]:

@@ -42,6 +42,9 @@ def drill(
     now = state.use(home, as_json)
     if sheet not in list(Size):
         raise UsageError(f"There is no sheet {sheet}.", f"Choose one of {', '.join(Size)}.")
+    for path in (pdf, out):
+        if path is not None:
+            files.require_place(path)
     tools.require(*demo.TOOLS)
     started = administration.call(now.home, "drill.begin")
     began = now_ns()

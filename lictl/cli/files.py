@@ -34,6 +34,16 @@ def read_text(file: Path, what: str) -> str:
         raise UsageError(f"{file} is not a text file in UTF-8.", f"Name {what}.") from None
 
 
+def require_place(file: Path) -> None:
+    """Before work that takes long: whether its outcome could be written here.
+
+    Raises:
+        MachineError: it could not.
+    """
+    if file.is_dir() or not os.access(file.parent, os.W_OK | os.X_OK):
+        raise MachineError(f"{file} cannot be written.", "Name a file in a folder of yours.")
+
+
 def write_private(file: Path, data: bytes) -> None:
     """Writes a file of mode 0600, whole or not at all; one that is there is replaced.
 

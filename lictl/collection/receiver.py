@@ -157,7 +157,8 @@ class Receiver:
         except BlockingIOError:
             raise UnavailableError(f"Another receiver uses {self.folder}.", "Choose another folder.") from None
         except OSError as error:
-            raise MachineError(f"The folder {self.folder} cannot be used: {error.strerror}.", "Check it.") from None
+            what = f"The folder {self.folder} cannot be used: {error.strerror}."
+            raise MachineError(what, "Name one that you can write to.") from None
 
     # ---- life
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from lictl.errors import RefusedError, UsageError
+from lictl.errors import MachineError, RefusedError, UsageError
 from lictl.home import FILE_MODE, FOLDER_MODE, PASSAGE_MODE
 from lictl.people.roles import Roles
 
@@ -70,7 +70,17 @@ def make_site(home: Home, site: Site, roles: Roles | None = None) -> None:
 
     Raises:
         RefusedError: something is there already; nothing was changed.
+        MachineError: it cannot be made there.
     """
+    try:
+        _make(home, site, roles or Roles({}))
+    except OSError as error:
+        raise MachineError(
+            f"{home.root} cannot be made: {error.strerror}.", "Name a folder where you can make one with --home."
+        ) from None
+
+
+def _make(home: Home, site: Site, roles: Roles) -> None:
     if home.root.exists() and any(home.root.iterdir()):
         raise RefusedError(
             f"{home.root} exists already and is not empty.", "Name another folder with --home, or remove this one."
@@ -87,7 +97,7 @@ def make_site(home: Home, site: Site, roles: Roles | None = None) -> None:
         file.write("# The site of this lictl home. Identifiers stand in everything that is handed over.\n" + text)
         file.flush()
         os.fsync(file.fileno())
-    (roles or Roles({})).save(home)
+    roles.save(home)
 
 
 def check_site(operator: str, element: str, country: str, database: str | None = None) -> Site:
@@ -99,7 +109,8 @@ def check_site(operator: str, element: str, country: str, database: str | None =
     try:
         return Site(operator=operator, element=element, country=country, database=database)
     except ValidationError as error:
-        raise UsageError(_reasons(error), "operator and element take 1 to 16 of A-Z a-z 0-9 . _ -") from None
+        fix = "operator and element take 1 to 16 of A-Z a-z 0-9 . _ -, country two capital letters such as US."
+        raise UsageError(_reasons(error), fix) from None
 
 
 def read_site(home: Home) -> Site:

@@ -473,3 +473,22 @@ def test_role_holders_may_name_a_home_that_they_cannot_read(home: Path) -> None:
     result = as_user(APPROVER_UID, lambda: RUNNER.invoke(app, ["--home", str(home), "agency", "list"]))
     assert result.exit_code == 4, result.stderr
     assert "no daemon answers" in result.stderr
+
+
+def test_places_that_cannot_be_written(home: Path, tmp_path: Path) -> None:
+    """Each is named with what to do, nothing is called a defect, and no work is done whose outcome had no place."""
+    file = tmp_path / "file"
+    file.write_text("")
+    lictl("role", "grant", "root", "auditor")
+    init = ("init", "--operator", "A", "--country", "US", "--home")
+    for line, place in (
+        ((*init, str(file)), file),
+        ((*init, "/proc/lictl"), Path("/proc/lictl")),
+        (("audit", "export", "--bundle", str(file / "b.tar.gz")), file / "b.tar.gz"),
+        (("drill", "--pdf", str(tmp_path / "none" / "d.pdf")), tmp_path / "none" / "d.pdf"),
+        (("receive", "--listen", "127.0.0.1:0", "--into", str(file)), file),
+    ):
+        error = failure(*line, code=6)
+        assert str(place) in error["what"], line
+        assert error["fix"], line
+    assert "note.drill.begin" not in [entry.action for entry in entries(home / "audit")]
