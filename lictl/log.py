@@ -63,3 +63,7 @@ def place(error: BaseException) -> dict[str, str]:
     """Where an exception was raised: file name and line, nothing of its message."""
     frames = traceback.extract_tb(error.__traceback__)
     return {"at": " < ".join(f"{Path(f.filename).name}:{f.lineno}" for f in reversed(frames[-4:]))}
+
+
+# A command is no daemon: standard output is its answer's alone, and what a person has to know stands in that answer.
+configure(os.environ.get("LICTL_LOG", "error"))

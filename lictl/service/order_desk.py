@@ -108,7 +108,10 @@ class OrderDesk:
 
     def emergency(self, actor: Actor, text: str, name: str) -> dict[str, Any]:
         """Puts an order of an emergency authority into force by one person. It ends by itself with its short term."""
-        order = self._draft(actor, _text(text, "text"), _text(name, "name"), emergency=True)
+        self._effects.may_arm()
+        self._scrutiny.gate(read(self._store, _text(text, "text"), _text(name, "name")), False, None)
+        # From here on nothing stands against its approval: a refusal leaves no order that somebody else could approve.
+        order = self._draft(actor, text, name, emergency=True)
         self.submit(actor, order.id)
         return self._approve(actor, order.id, "emergency", None, False)
 

@@ -441,6 +441,20 @@ def test_help_of_everything() -> None:
         assert "Usage" in lictl(*arguments, "-h").stdout
 
 
+def test_a_refused_emergency_leaves_no_order(home: Path, agency: str, tmp_path: Path) -> None:
+    """What cannot be put into force by one person is not left behind submitted, for somebody else to approve."""
+    emergency = {"kind": '"title-iii-emergency"', "citation": '"18 USC 2518(7)"', "ends": when(0.9)}
+    file = warrant_file(tmp_path, **emergency)
+    text = file.read_text().replace("[intercept]", 'designated_by = "AG"\ngrounds = "danger to life"\n[intercept]')
+    file.write_text(text.replace(TARGET, "203.0.113.0/24"))
+    assert "wider than" in failure("warrant", "add", "--emergency", str(file), code=3)["what"]
+    assert answer("warrant", "list", "--all") == []
+    file.write_text(text)
+    result = lictl("--json", "warrant", "add", "--emergency", str(file))
+    assert json.loads(result.stdout)["state"] == "approved"
+    assert result.stderr == ""  # what the daemon logs stands in no command's answer
+
+
 @pytest.mark.parametrize(
     ("line", "what", "fix"),
     [

@@ -147,6 +147,15 @@ def test_named_places_exist() -> None:
     assert sorted(place for place in named if not (ROOT / place).exists()) == []
 
 
+def test_readme_states_the_limits_of_the_kernel_tables() -> None:
+    """Its figures are those of the contract with the capture program."""
+    from lictl.probe import abi
+
+    text = " ".join((ROOT / "README.md").read_text().split())
+    assert f"Up to {abi.MAX_SLOTS:,} orders and {abi.MAX_TARGETS:,} targets at once" in text
+    assert f"{abi.MAX_CLAIMS} orders on one target" in text
+
+
 @pytest.mark.tree
 def test_readme_make_targets_exist() -> None:
     """Every `make x` in README and docs is a target."""
