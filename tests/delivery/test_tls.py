@@ -180,6 +180,20 @@ def test_the_last_packet_of_a_burst_leaves_at_once(tmp_path: Path, kind: str, fo
     assert statistics.median(took) < 0.05
 
 
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
+@pytest.mark.parametrize(("kind", "form"), FORMS)
+def test_ceiling(tmp_path: Path, kind: str, form: str, secure: bool) -> None:
+    """No more octets a second leave than the agency takes, and all of them arrive."""
+    tls = server(tmp_path, AGENCY) if secure else None
+    with Feed(tmp_path, form) as feed, Receiver(LOCAL, tmp_path / "r", tls=tls).start() as receiver:
+        feed.packets(300, 1000)
+        began = time.monotonic()
+        feed.deliver(receiver.address[1], kind, bytes_per_s=300_000, **(way(None) if secure else {}))
+        wait_for(lambda: taken(receiver) == 300)
+        assert time.monotonic() - began > 0.7
+        assert receiver.verdict().ok
+
+
 @pytest.mark.parametrize(("kind", "form"), FORMS)
 def test_receiver_that_comes_back(tmp_path: Path, kind: str, form: str) -> None:
     """A receiver that went away in the middle gets what it does not have, and its verdict is good."""
