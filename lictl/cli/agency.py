@@ -51,6 +51,9 @@ def add(
     keepalive: Annotated[float, typer.Option(min=0, help="Idle seconds before a keep-alive; 0: the format's.")] = 0.0,
     response: Annotated[float, typer.Option(min=0, help="Seconds to wait for its answer; 0: the format's.")] = 0.0,
     ceiling: Annotated[int, typer.Option(min=0, help="Most octets a second; 0: no ceiling.")] = 0,
+    backlog: Annotated[
+        str, typer.Option(help="Disk space of each of its streams, such as 2G, in place of that of `lictl serve`.")
+    ] = "",
     file: Annotated[list[str] | None, typer.Option(help="KEY=VALUE of files, such as seconds=600; repeat.")] = None,
     home: state.HomeOption = None,
     as_json: state.JsonOption = False,
@@ -67,7 +70,7 @@ def add(
     request = AgencyRequest(
         host=host, port=port, format=format_, option=option or [], profile=profile, transport=transport, tls=tls,
         tls_ca=tls_ca, tls_certificate=tls_certificate, tls_key=tls_key, tls_min=tls_min, events=events,
-        keepalive=keepalive, response=response, ceiling=ceiling, file=file or [],
+        keepalive=keepalive, response=response, ceiling=ceiling, backlog=backlog, file=file or [],
     )  # fmt: skip
     agency_request.add(now, name, request)
 

@@ -36,6 +36,7 @@ class AgencyRequest:
     keepalive: float = 0.0
     response: float = 0.0
     ceiling: int = 0
+    backlog: str = ""
     file: list[str] = field(default_factory=list)
 
     def parameters(self) -> dict[str, Any]:
@@ -44,11 +45,13 @@ class AgencyRequest:
         Raises:
             UsageError: a file cannot be read, or something is not of the form KEY=VALUE or HOST:PORT.
         """
+        from lictl.service.options import read_size
+
         way = {
             "kind": self.transport, "tls": self.tls, "tls_min": self.tls_min, "ca": pem(self.tls_ca),
             "certificate": pem(self.tls_certificate), "key": pem(self.tls_key), "keepalive_s": self.keepalive,
             "response_s": self.response, "bytes_per_s": self.ceiling, "files": pairs(self.file, "file"),
-            **place(self.events),
+            "backlog_bytes": read_size(self.backlog) if self.backlog else 0, **place(self.events),
         }  # fmt: skip
         return {
             "host": self.host, "port": self.port, "format": self.format, "options": pairs(self.option, "option"),

@@ -25,6 +25,7 @@ _DATAGRAMS: Final = frozenset({"atis-1000013", "tzsp", "ccc"})
 _DATAGRAMS_ALONE: Final = frozenset({"tzsp", "ccc"})
 _SECURE: Final = ("lictl", "tcp")
 _EVENTFUL: Final = frozenset({"etsi-102232", "atis-1000013", "etsi-103221-2"})
+_LEAST_BACKLOG: Final = 1 << 20
 _MOST_S: Final = 86_400.0
 
 
@@ -84,6 +85,8 @@ def check_transport(transport: Transport, format_: str) -> None:
         raise UsageError("settings of files go with the transport files.", "Add --transport files.")
     if transport.bytes_per_s < 0:
         raise UsageError("a ceiling is a number of octets a second.", "Give 0 for none.")
+    if transport.backlog_bytes and transport.backlog_bytes < _LEAST_BACKLOG:
+        raise UsageError("a backlog of less than 1 MiB holds no block of packets.", "Write --backlog 1M or more.")
 
 
 def _kind_problem(kind: str, format_: str) -> UsageError | None:

@@ -50,6 +50,8 @@ def add(name: str, format_: str, *arguments: str, port: int = 9) -> tuple[str, .
         ("pcapng", ("--file", "seconds=60"), "go with the transport files", "--transport files"),
         ("pcapng", ("--transport", "files", "--file", "hours=2"), "no setting 'hours'", "seconds"),
         ("pcapng", ("--tls", "--tls-ca", "/dev/null", "--tls-min", "1.1"), "no TLS 1.1", "1.2, 1.3"),
+        ("pcapng", ("--backlog", "much"), "not a size", "10G"),
+        ("pcapng", ("--backlog", "64K"), "holds no block", "--backlog 1M"),
         ("etsi-102232", ("--option", "integrity=md5"), "integrity", "sha256"),
     ],
 )

@@ -5,13 +5,17 @@ from __future__ import annotations
 
 import signal
 import subprocess
+from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from daemon_rig import OTHER, TARGET, Rig, order
 
+from lictl.delivery.config import Transport
 from lictl.errors import LictlError, RefusedError, UnavailableError
+from lictl.warrants.model import Agency
+from lictl.warrants.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -309,6 +313,25 @@ def test_a_quota_that_is_reached_is_counted_and_alarmed(rig: Rig) -> None:
     verdict = rig.verdict()
     assert verdict["ok"]
     assert verdict["streams"][0]["lost"] == account["lost"]["quota"]
+
+
+def test_a_backlog_of_its_own_costs_an_agency_that_is_away_and_nobody_else(rig: Rig) -> None:
+    """Two agencies of one order, one of them with less room on disk: only its stream loses packets, as its agency."""
+    way = Transport(backlog_bytes=1 << 20)
+    with closing(Store.of(rig.home)) as store:
+        store.add_agency(Agency("small", "127.0.0.1", 9, "pcapng", transport=way))
+    rig.serve()
+    rig.add("L1", agencies=("agency", "small"))
+    rig.receive()
+    for _ in range(4):
+        rig.send(400, size=1200)
+
+    def streams() -> dict[str, Any]:
+        return {each["agency"]: each for each in rig.warrant("L1")["streams"]}
+
+    rig.wait(lambda: streams()["agency"]["delivered"] == 1600, "the other agency has all")
+    assert streams()["small"]["lost"]["quota"] > 0
+    assert sum(streams()["agency"]["lost"].values()) == 0
 
 
 def test_two_orders_on_one_target(rig: Rig) -> None:
