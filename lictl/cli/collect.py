@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lictl.cli import output, state
-from lictl.errors import IntegrityError, UsageError
+from lictl.errors import IntegrityError, MachineError, UsageError
 
 if TYPE_CHECKING:
     from lictl.collection.receiver import Progress, Receiver
@@ -76,7 +76,7 @@ def receive(
         verifier=Verifier(tuple(key or ())),
         payload_keys=payload_keys(payload_key or ()),
     )
-    live = _Live(receiver, once)
+    live = Live(receiver, once)
     with receiver:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: receiver.stop())
@@ -87,17 +87,24 @@ def receive(
             timer.daemon = True
             timer.start()
         receiver.run()
-        verdict = receiver.write_verdict()
+        try:
+            verdict = receiver.write_verdict()
+        except OSError as error:
+            raise MachineError(
+                f"{into}/verdict.json cannot be written: {error.strerror}.",
+                "Put the disk right, then run `lictl receive` on the same folder: it judges what is there.",
+            ) from None
     _conclude(now, verdict, into)
 
 
-class _Live:
-    """Called twice a second: a line for a terminal, a word when the first payload does not open, the end of --once."""
+class Live:
+    """Called twice a second: a line for a terminal, a word on the first trouble, the end of --once."""
 
     def __init__(self, receiver: Receiver, once: bool) -> None:
         self._receiver = receiver
         self._once = once
         self._unopened = receiver.progress().unopened
+        self._disk = False
 
     def __call__(self, progress: Progress) -> None:
         if sys.stderr.isatty():
@@ -109,6 +116,9 @@ class _Live:
         if progress.unopened > self._unopened:
             sys.stderr.write("Sealed payloads come that the payload key does not open; they are kept closed.\n")
             self._unopened = sys.maxsize
+        if not self._disk and self._receiver.refused["disk error"]:
+            sys.stderr.write(f"The disk of {self._receiver.folder} refuses what comes: it is not acknowledged.\n")
+            self._disk = True
         if self._once and progress.streams and not progress.connections and _all_ended(self._receiver):
             self._receiver.stop()
 

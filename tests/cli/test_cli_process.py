@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import struct
 import subprocess
@@ -46,6 +47,29 @@ def test_ctrl_c_ends_a_receiver_with_a_verdict(tmp_path: Path) -> None:
         assert process.returncode == 0
     assert json.loads(output)["ok"] is True
     assert (tmp_path / "e" / "verdict.json").exists()
+
+
+def test_a_receiver_whose_folder_is_gone_says_so(tmp_path: Path) -> None:
+    """Its verdict cannot be written: named with what to do, and no defect."""
+    argv = [
+        sys.executable,
+        "-m",
+        "lictl",
+        "--json",
+        "receive",
+        "--listen",
+        "127.0.0.1:0",
+        "--into",
+        str(tmp_path / "e"),
+    ]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert "Listening" in process.stderr.readline()
+        shutil.rmtree(tmp_path / "e")
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=60)
+        assert process.returncode == 6
+    assert "verdict.json cannot be written" in json.loads(told)["error"]["what"]
 
 
 def test_ctrl_c_elsewhere_is_130(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sender_kit import SPOOL, Sender, Stream, block_frame, hello
 
+from lictl.cli.collect import Live
 from lictl.collection.receiver import Limits, Progress, Receiver
 from lictl.collection.store import base_name
 from lictl.delivery import wire
@@ -338,8 +339,11 @@ def test_sender_that_reads_no_answers(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root: it mounts a tmpfs")
-def test_full_disk_at_the_agency(tmp_path: Path) -> None:
-    """What does not fit is not acknowledged and leaves nothing half; with room again the resend completes it."""
+def test_full_disk_at_the_agency(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What does not fit is not acknowledged and leaves nothing half; with room again the resend completes it.
+
+    Who sits at the receiver is told once.
+    """
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "lictl-test", str(disk)], check=True)
@@ -354,6 +358,10 @@ def test_full_disk_at_the_agency(tmp_path: Path) -> None:
                 sender.send(block_frame(large))
                 sender.refusal()
             assert receiver.refused["disk error"] == 1
+            live = Live(receiver, once=False)
+            for _ in range(2):
+                live(receiver.progress())
+            assert capsys.readouterr().err.count("refuses what comes") == 1
             assert the_file(disk / "r").stat().st_size == 1000
             (disk / "ballast").unlink()
             with Sender(receiver.address, hello()) as sender:
