@@ -9,7 +9,8 @@ from typing import Any, Literal, Protocol
 _MOST = 2**63
 _LAST_SECOND = 253_402_300_799
 """Of the year 9999."""
-_LONGEST_ERROR = 4096
+LONGEST_ERROR = 4096
+"""Characters of what a worker says of a connection."""
 
 TransportKind = Literal["lictl", "tcp", "udp", "files"]
 
@@ -215,6 +216,6 @@ class LinkState:
             value = getattr(state, each.name)
             if type(value).__name__ != each.type or (each.type != "str" and not 0 <= value <= _MOST):
                 raise ValueError(f"no worker reports such a {each.name}")
-        if state.peer_until > _LAST_SECOND or len(state.error) > _LONGEST_ERROR:
+        if state.peer_until > _LAST_SECOND or len(state.error) > LONGEST_ERROR:
             raise ValueError("no worker reports such a state")
         return state

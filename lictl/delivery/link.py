@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from lictl.delivery.blocks import HEADER_BYTES, BlockKind
-from lictl.delivery.config import LinkState, StreamConfig
+from lictl.delivery.config import LONGEST_ERROR, LinkState, StreamConfig
 from lictl.delivery.cursor import Cursor, CursorFile
 from lictl.delivery.reader import Place, SpoolReader, Stored
 from lictl.errors import IntegrityError
@@ -119,7 +119,7 @@ class Link(ABC):
             unacknowledged=count,
             lag_s=max((now_ns() - oldest) / 1e9, 0.0) if oldest else 0.0,
             attempts=self._attempts,
-            error=self._error,
+            error=self._error[:LONGEST_ERROR],
             last_ack_ns=self._cursor.time_ns,
             damaged=self._damaged,
             too_long=self._too_long,
