@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import select, update
 
 from lictl.errors import RefusedError
 from lictl.home import Home
@@ -22,18 +22,18 @@ from lictl.warrants.approval import write_instrument
 from lictl.warrants.database import Database, Place
 from lictl.warrants.instruments import check_file
 from lictl.warrants.names import number_of, number_of_id
+from lictl.warrants.notes import Notes
 from lictl.warrants.opening import place_of, prepare
 from lictl.warrants.openings import Openings
 from lictl.warrants.records import Agency, Approval, Delivery, Instrument, Overview, Warrant, to_armed
 from lictl.warrants.rows import approvals, overviews
-from lictl.warrants.schema import audit_head, meta, warrants
+from lictl.warrants.schema import warrants
 from lictl.warrants.standing import Standing
 from lictl.warrants.states import LIVE, OPEN, OVER, Act, State, move
 from lictl.warrants.who import Who
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
-    from contextlib import AbstractContextManager
 
     from sqlalchemy import ColumnElement, Connection
 
@@ -48,7 +48,7 @@ Overviews: TypeAlias = list[Overview]
 Approvals: TypeAlias = list[Approval]
 
 
-class Store:
+class Store(Notes):
     """Agencies and orders of one home; safe for several threads and processes.
 
     Where an order is meant by `name`, that is its id or its LIID; UnavailableError where there is none, UsageError
@@ -56,7 +56,7 @@ class Store:
     """
 
     def __init__(self, database: Database, keys: Sealer | Home) -> None:
-        self._database = database
+        super().__init__(database)
         self._vault, self._reader = prepare(database, keys)
         self._standing = Standing()
 
@@ -344,7 +344,7 @@ class Store:
         with self._database.read() as connection:
             return Openings(connection, self._vault, orders)
 
-    # ---- notes of the daemon and the audit chain
+    # ---- what the daemon keeps
 
     def set_base(self, warrant_id: str, incarnation: int, base: Mapping[str, Any]) -> None:
         """Records to which kernel tables the order's counters belong now, and what it had counted before them.
@@ -364,36 +364,6 @@ class Store:
                     connection.execute(update(warrants).where(warrants.c.number == number).values(values))
             for number in numbers:
                 self._standing.change(f"W-{number}", incarnation=incarnation, base=dict(base))
-
-    def note(self, key: str) -> str | None:
-        """A note that was kept; None: there is none."""
-        with self._database.read() as connection:
-            return connection.execute(select(meta.c.value).where(meta.c.key == key)).scalar()
-
-    def keep_note(self, key: str, value: str) -> None:
-        """Keeps a note under a key, such as the last time that could be trusted."""
-        with self._database.write() as connection:
-            connection.execute(delete(meta).where(meta.c.key == key))
-            connection.execute(insert(meta).values(key=key, value=value))
-
-    def audit_head(self) -> tuple[int, str] | None:
-        """Sequence and hash of the audit chain's last entry that was anchored here."""
-        with self._database.read() as connection:
-            row = connection.execute(select(audit_head)).one_or_none()
-            return None if row is None else (row.seq, row.hash)
-
-    def set_audit_head(self, seq: int, hash_: str, now_ns: int) -> None:
-        """Anchors the head of the audit chain."""
-        with self._database.write() as connection:
-            connection.execute(delete(audit_head))
-            connection.execute(insert(audit_head).values(id=1, seq=seq, hash=hash_, time_ns=now_ns))
-
-    def hold(self) -> AbstractContextManager[Callable[[], None]]:
-        """While the context lasts no other daemon can hold this database; RefusedError where one does.
-
-        What it gives is to be called now and then: the hold ends with its connection, and is taken anew.
-        """
-        return self._database.kind.hold()
 
     # ---- inside
 
