@@ -69,6 +69,8 @@ class InForce:
         self._registry.stopped(order)
         if order.state == "suspended":
             return "The kernel takes nothing of it until an approver resumes it."
+        if not order.generation:
+            return "It was never in force, and nothing was taken."
         return "The kernel takes nothing of it any more. What was taken before is being delivered."
 
     def renewed(self, agency: str) -> str:

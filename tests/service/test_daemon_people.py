@@ -49,6 +49,9 @@ def test_an_order_takes_two_people_and_nothing_flows_before(rig: Rig) -> None:
     rig.send(2)
     rig.settled("L1", 2)
     assert rig.numbers() == [6, 7]
+    rig.team.operator("warrant.add", text=order("L2"), name="order.toml")
+    assert "never in force" in rig.team.operator("warrant.revoke", name="L2")["effect"]
+    assert "any more" in rig.team.operator("warrant.revoke", name="L1")["effect"]
 
 
 def test_a_suspended_order_takes_nothing_until_an_approver_resumes_it(rig: Rig) -> None:
