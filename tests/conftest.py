@@ -38,6 +38,12 @@ def _is_worker() -> bool:
     return "PYTEST_XDIST_WORKER" in os.environ
 
 
+def pytest_configure() -> None:
+    """A shell starts what runs in the background with Ctrl-C ignored; what the tests start would inherit that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Clears what an earlier, killed session left, and remembers what belongs to others."""
     if _is_worker() or os.geteuid() != 0:
