@@ -247,8 +247,8 @@ def _iri_only(report: dict[str, Any]) -> dict[str, Any]:
 
 
 def _number(octets: bytes | None) -> int | None:
-    """A field of a header, of 16 bits at most."""
-    if octets and len(octets) > 2:
+    """A field of a header: IPIRIOnly has up to 32 bits for one (payloadLength)."""
+    if octets and len(octets) > 4:
         raise DecodeError(f"a field of a header with {len(octets)} octets")
     return int.from_bytes(octets) if octets else None
 

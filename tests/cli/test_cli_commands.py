@@ -6,6 +6,8 @@ from __future__ import annotations
 import datetime as dt
 import json
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -450,7 +452,8 @@ def test_a_refused_emergency_leaves_no_order(home: Path, agency: str, tmp_path: 
     assert "wider than" in failure("warrant", "add", "--emergency", str(file), code=3)["what"]
     assert answer("warrant", "list", "--all") == []
     file.write_text(text)
-    result = lictl("--json", "warrant", "add", "--emergency", str(file))
+    command = [sys.executable, "-m", "lictl", "--json", "warrant", "add", "--emergency", str(file)]
+    result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert json.loads(result.stdout)["state"] == "approved"
     assert result.stderr == ""  # what the daemon logs stands in no command's answer
 

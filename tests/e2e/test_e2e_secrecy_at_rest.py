@@ -112,11 +112,13 @@ class Place:
             uid=UID if os.geteuid() == 0 else None, interface_name=str,
         ))  # fmt: skip
         workers = Workers(self.home, rooms.uid)
-        agency = store.agency("lea")
-        for order_ in map(store.get, ids):
-            stream = open_stream(rooms, order_, agency, "pcapng", 1)
+        orders = [store.get(id_) for id_ in ids]
+        openings = store.openings(orders)
+        receiver = openings.receiver("lea")
+        for order_ in orders:
+            stream = open_stream(rooms, order_, receiver, "pcapng", openings.key(order_), 1)
             self.streams.append(stream)
-            workers.add(agency, stream.config)
+            workers.add(receiver.agency, stream.config)
             for number in range(1, 20):
                 stream.spool.append(
                     BlockKind.DATA, payload(), records=1, first_sequence=number, last_sequence=number, lost=0,
