@@ -230,7 +230,26 @@ int64_t ln_msgpack_headers(const struct li_rec *recs, const struct ln_sequenced 
 			   uint32_t *done);
 size_t ln_msgpack_bound(uint32_t cap_len);
 
-/* ---- etsi.c: PS-PDUs of ETSI TS 102 232-1/-3 (docs/formats/etsi-102232.md) ---- */
+/* ---- what formats with summaries of flows are made from ---- */
+
+/* One flow of lictl/handover/flows.py. */
+struct ln_flow {
+	uint8_t ip_version;
+	uint8_t proto;
+	uint8_t has_ports;
+	uint8_t dir;
+	uint16_t src_port;
+	uint16_t dst_port;
+	uint8_t src[16];
+	uint8_t dst[16];
+	uint64_t packets;
+	uint64_t bytes;
+	uint64_t unsized;
+	uint64_t first_ns;
+	uint64_t last_ns;
+};
+
+/* ---- etsi.c, etsi_summary.c: PS-PDUs of ETSI TS 102 232-1/-3 (docs/formats/etsi-102232.md) ---- */
 
 /* What is constant in a stream. */
 struct ln_etsi {
@@ -253,7 +272,18 @@ int64_t ln_etsi_packets(const struct li_rec *recs, const uint8_t *const *data, c
 			uint32_t from, struct ln_etsi *stream, uint8_t *out, size_t room, uint32_t *done);
 int64_t ln_etsi_headers(const struct li_rec *recs, const struct ln_sequenced *selection, uint32_t from,
 			struct ln_etsi *stream, uint8_t *out, size_t room, uint32_t *done);
-/* Upper bound of one PS-PDU's octets; len: of the IP packet, 0 for a header report. */
+/* What is the same in the summaries of one report. */
+struct ln_etsi_summary {
+	uint64_t utc_ns;  /* of the report */
+	uint32_t number;  /* sequenceNumber of flows[0]; the others follow on it, modulo 2^32 */
+	uint32_t trigger; /* below 128: PacketReportTrigger, or with iri_only PDSRSummaryTrigger */
+};
+
+/* One PS-PDU with a packet data summary report for each flow from `from` on, up to `limit`, or until out is full:
+ * *done tells how many. Returns bytes written. */
+int64_t ln_etsi_summaries(const struct ln_flow *flows, uint32_t n, uint32_t from, const struct ln_etsi_summary *summary,
+			  const struct ln_etsi *stream, uint8_t *out, size_t room, uint32_t *done);
+/* Upper bound of one PS-PDU's octets; len: of the IP packet, 0 for a header report or a summary. */
 size_t ln_etsi_bound(uint32_t len, uint32_t head_len);
 /* n INTEGERs; out has room for 7 octets each and 8 behind them. Returns the octets written. */
 size_t ln_etsi_numbers(const uint32_t *numbers, uint32_t n, uint8_t *out);
@@ -320,23 +350,6 @@ struct ln_atis {
 	uint32_t digits;   /* of a second's fraction, 1 to 9 */
 	uint32_t most;	   /* octets of a CmC message; 0: no bound */
 	uint32_t too_long; /* CmC, among *done: longer than that; nothing was written */
-};
-
-/* One flow of lictl/handover/flows.py. */
-struct ln_flow {
-	uint8_t ip_version;
-	uint8_t proto;
-	uint8_t has_ports;
-	uint8_t dir;
-	uint16_t src_port;
-	uint16_t dst_port;
-	uint8_t src[16];
-	uint8_t dst[16];
-	uint64_t packets;
-	uint64_t bytes;
-	uint64_t unsized;
-	uint64_t first_ns;
-	uint64_t last_ns;
 };
 
 /* CmC: an IAS-CC-APDU for each selected packet record; return values as of ln_pcapng_packets. */

@@ -106,19 +106,14 @@ class _Etsi(Encoder):
         """Records in the numbering of IRI so far, lost ones included."""
         return self._state.last if self._records == "iri" else 0
 
-    def _iris(self, payloads: list[bytes], ns: int) -> bytes:
-        """IRI PDUs that are not records, with their digests."""
-        out = b""
-        for begin in range(0, len(payloads), MAX_COVERED):
-            numbers, pdus = b"", b""
-            for payload in payloads[begin : begin + MAX_COVERED]:
-                number = (self._counted() + self._state.iri) % MODULUS
-                self._state.iri += 1
-                pdu = self._names.pdu(number, ns, payload)
-                pdus += pdu if self._sealer is None else self._sealer.seal(self._state, pdu, number, ns)
-                numbers += integer(0x02, number)
-            out += pdus + self._integrity.cover(self._state, "iri", numbers, pdus, ns)
-        return out
+    def _iri(self, payload: bytes, ns: int) -> bytes:
+        """An IRI PDU that is not a record, with its digest."""
+        number = (self._counted() + self._state.iri) % MODULUS
+        self._state.iri += 1
+        pdu = self._names.pdu(number, ns, payload)
+        if self._sealer is not None:
+            pdu = self._sealer.seal(self._state, pdu, number, ns)
+        return pdu + self._integrity.cover(self._state, "iri", integer(0x02, number), pdu, ns)
 
     # ---- what is not a record
 
@@ -132,7 +127,7 @@ class _Etsi(Encoder):
         if event.kind == "begin":
             out = self._tri(tri(CIN_RESET), event.ns) + self._tri(tri(FIRST_SEGMENT), event.ns)
         out += self._flush(event.ns, ended=True) if event.kind in ("end", "suspend") else b""
-        out += self._iris([event_payload(event)], event.ns)
+        out += self._iri(event_payload(event), event.ns)
         if event.kind == "end":
             out += self._integrity.end(self._state, event.ns) + self._tri(tri(LAST_SEGMENT), event.ns)
         return out

@@ -9,16 +9,18 @@ process dies in between, the agency is told how many packets' summary it will no
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from lictl.errors import RefusedError
 from lictl.handover.base import Encoded
 from lictl.handover.etsi import EtsiHeaders
-from lictl.handover.etsi_pdu import MODULUS, generalized_time, integer, octet, tlv
+from lictl.handover.etsi_pdu import MODULUS
 from lictl.handover.flows import FlowSummary
+from lictl.handover.native import BUFFER_BYTES, thread_buffer
 from lictl.probe import abi
+from lictl.probe.native import ffi, lib
 from lictl.times import now_ns
 
 if TYPE_CHECKING:
@@ -33,10 +35,6 @@ FULL: Final = 4096
 """Flows that bring a report before its time."""
 TIMER, COUNT, END = (4, 1), (8, 2), (10, 4)
 """Triggers of PacketReport and of pDSRInformation: the interval is over, many flows, the order is over."""
-_REPORT_ID, _ONLY_ID = bytes.fromhex("05031404"), bytes.fromhex("05031403")
-_DIRECTIONS: Final = (2, 0, 1, 3)
-_ZEROED_V4, _ZEROED_V6, _ZEROED_TCP, _ZEROED_UDP = 0xF000, 0x0C00, 0x03E0, 0x0018
-_TCP, _UDP = 6, 17
 _MARKS: Final = 8
 """Snapshots kept: as many chunks as can fail together, and some."""
 
@@ -124,9 +122,7 @@ class EtsiSummaries(EtsiHeaders):
     def _report(self, ns: int, trigger: tuple[int, int]) -> bytes:
         """Every flow as one IRI; begins anew."""
         state, flows = self._state, self._flows
-        form = _iri_only if self._options.headers == "iri-only" else _packet_report
-        payloads = [_payload(row, form(row, trigger)) for row in flows.flows]
-        out = self._iris(payloads, ns)
+        out = self._told(flows.flows, ns, trigger)
         if flows.overflow:
             behind = state.untold_first + flows.overflow - 1
             out += self._loss(flows.overflow, state.untold_first, behind, "flows", (state.untold_ns, ns))
@@ -135,74 +131,18 @@ class EtsiSummaries(EtsiHeaders):
         self._mark()
         return out
 
-
-def _payload(row: Any, contents: bytes) -> bytes:
-    """A Payload with one IRIPayload of type report."""
-    direction = _DIRECTIONS[int(row["key"]["dir"]) & 3]
-    return tlv(0xA0, tlv(0x30, octet(0x80, 4) + tlv(0xA2, contents) + octet(0x86, direction)))
-
-
-def _counts(row: Any, first_tag: int) -> bytes:
-    """packetCount, and byteCount where every packet's length is known."""
-    sized = not int(row["unsized"])
-    counts = integer(first_tag, int(row["packets"]))
-    return counts + (integer(first_tag + 1, int(row["bytes"])) if sized else b"")
-
-
-def _packet_report(row: Any, trigger: tuple[int, int]) -> bytes:
-    """PacketReportSummary; the header is synthesised as that of a single report, without lengths and flags."""
-    header, zeroed = _header(row["key"])
-    summary = tlv(0x81, header) + tlv(0x82, b"\x03" + zeroed.to_bytes(2)) + octet(0x83, trigger[0]) + _counts(row, 0x84)
-    times = tlv(0x86, generalized_time(int(row["first_ns"]))) + tlv(0x87, generalized_time(int(row["last_ns"])))
-    return tlv(0xB4, tlv(0x80, _REPORT_ID) + tlv(0xA1, tlv(0xA2, summary + times)))
-
-
-def _iri_only(row: Any, trigger: tuple[int, int]) -> bytes:
-    """IPIRIOnly with pDSRInformation, whose byteCount is 0 where lengths are not known."""
-    key, proto = row["key"], int(row["key"]["proto"])
-    source, destination = _addresses(key)
-    if int(key["ip_version"]) == 4:
-        information = tlv(0xA0, octet(0x86, proto) + tlv(0x88, source) + tlv(0x89, destination))
-    else:
-        information = tlv(0xA1, octet(0x83, proto) + tlv(0x85, source) + tlv(0x86, destination))
-    transport = tlv(0x80, b"")
-    if key["has_ports"] and proto in (_TCP, _UDP):
-        ports = tlv(0x80, _port(key, "src")) + tlv(0x81, _port(key, "dst"))
-        transport = tlv(0xA1 if proto == _TCP else 0xA2, ports)
-    times = tlv(0x81, generalized_time(int(row["first_ns"]))) + tlv(0x82, generalized_time(int(row["last_ns"])))
-    octets = 0 if int(row["unsized"]) else int(row["bytes"])
-    report = octet(0x80, trigger[1]) + times + integer(0x83, int(row["packets"])) + integer(0x84, octets)
-    return tlv(
-        0xA3,
-        tlv(0x80, _ONLY_ID) + tlv(0xA1, information) + tlv(0xA2, transport) + _counts(row, 0x83) + tlv(0xA5, report),
-    )
-
-
-def _addresses(key: Any) -> tuple[bytes, bytes]:
-    size = 4 if int(key["ip_version"]) == 4 else 16
-    return key["src"].tobytes()[:size], key["dst"].tobytes()[:size]
-
-
-def _port(key: Any, end: str) -> bytes:
-    return int(key[f"{end}_port"]).to_bytes(2)
-
-
-def _header(key: Any) -> tuple[bytes, int]:
-    """A synthesised header and which of its fields are zero for want of a value (PacketReportIndications)."""
-    source, destination = _addresses(key)
-    proto = int(key["proto"])
-    if int(key["ip_version"]) == 4:
-        header, zeroed = b"\x45" + bytes(8) + bytes((proto, 0, 0)) + source + destination, _ZEROED_V4
-    else:
-        header, zeroed = b"\x60" + bytes(5) + bytes((proto, 0)) + source + destination, _ZEROED_V6
-    if not key["has_ports"]:
-        return header, zeroed
-    ports = _port(key, "src") + _port(key, "dst")
-    if proto == _TCP:
-        return header + ports + bytes(8) + b"\x50" + bytes(7), zeroed | _ZEROED_TCP
-    if proto == _UDP:
-        return header + ports + bytes(4), zeroed | _ZEROED_UDP
-    return header + ports, zeroed
+    def _told(self, flows: NDArray[np.void], ns: int, trigger: tuple[int, int]) -> bytes:
+        """An IRI of each flow of FLOW[n], with their digests."""
+        first = (self._counted() + self._state.iri) % MODULUS
+        summary = ffi.new("struct ln_etsi_summary *", (ns, first, trigger[self._c.iri_only]))
+        rows, room, done = ffi.cast("const struct ln_flow *", flows.ctypes.data), BUFFER_BYTES // 2, thread_buffer.done
+        told, at = bytearray(), 0
+        while at < len(flows):
+            size = int(lib.ln_etsi_summaries(rows, len(flows), at, summary, self._c, thread_buffer.c, room, done))
+            told += thread_buffer.view[: self._finish(0, size, int(done[0]), ns)]
+            at += int(done[0])
+        self._state.iri += len(flows)
+        return bytes(told)
 
 
 def etsi_headers(info: StreamInfo) -> EtsiHeaders:

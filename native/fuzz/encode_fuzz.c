@@ -33,6 +33,7 @@ ENCODER(msgpack_packets, ln_msgpack_packets(WITH(s), s->ids, s->n_ids, TO))
 ENCODER(msgpack_headers, ln_msgpack_headers(OF(s), s->ids, s->n_ids, TO))
 ENCODER(etsi_packets, ln_etsi_packets(WITH(s), &s->etsi, TO))
 ENCODER(etsi_headers, ln_etsi_headers(OF(s), &s->etsi, TO))
+ENCODER(etsi_summaries, ln_etsi_summaries(s->flows, s->n, from, &s->summary, &s->etsi, TO))
 ENCODER(x3_packets, ln_x3_packets(WITH(s), &s->x2x3, TO))
 ENCODER(x2_headers, ln_x2_headers(OF(s), &s->x2x3, TO))
 ENCODER(tzsp_packets, ln_tzsp_packets(WITH(s), &s->mirror, TO))
@@ -83,6 +84,7 @@ static const struct {
 	{atis_contents, atis_bound, ber_element, LI_REC_PACKET, 0},
 	{atis_headers, atis_bound, ber_element, LI_REC_HEADER, 0},
 	{atis_summaries, atis_bound, ber_element, 0, 0},
+	{etsi_summaries, etsi_bound, ber_element, 0, 0},
 };
 
 #define N_FORMATS (sizeof(formats) / sizeof(*formats))

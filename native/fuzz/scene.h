@@ -83,6 +83,7 @@ struct scene {
 	uint32_t n_ids;
 	int ascii;
 	struct ln_etsi etsi;
+	struct ln_etsi_summary summary;
 	struct ln_x2x3 x2x3;
 	struct ln_mirror mirror;
 	struct ln_atis atis;
@@ -196,6 +197,9 @@ static void make_constants(struct input *in, struct scene *s)
 
 static void make_flows(struct input *in, struct scene *s)
 {
+	s->summary.utc_ns = take(in, 8);
+	s->summary.number = (uint32_t)take(in, 4);
+	s->summary.trigger = (uint32_t)take(in, 1) % 128;
 	s->flows = room_for(s->n * sizeof(*s->flows));
 	for (uint32_t i = 0; i < s->n; i++) {
 		const struct li_rec *rec = &s->recs[i];
@@ -211,6 +215,9 @@ static void make_flows(struct input *in, struct scene *s)
 		memcpy(flow->src, rec->src, 16);
 		memcpy(flow->dst, rec->dst, 16);
 		flow->packets = take(in, rec->kind & 1 ? 8 : 1);
+		flow->bytes = take(in, rec->kind & 1 ? 8 : 2);
+		flow->unsized = rec->present & LI_HAS_LENGTH ? 0 : flow->packets;
+		flow->first_ns = rec->ktime_ns;
 		flow->last_ns = rec->utc_ns;
 	}
 }

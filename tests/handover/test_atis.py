@@ -304,7 +304,8 @@ def test_a_summary_is_told_when_it_is_due() -> None:
 def test_flows_are_the_same_in_c() -> None:
     """Offsets of struct ln_flow are those of the arrays."""
     assert ffi.sizeof("struct ln_flow") == FLOW.itemsize
-    at = {name: FLOW.fields[name][1] for name in ("packets", "last_ns")} if FLOW.fields else {}
+    counts = ("packets", "bytes", "unsized", "first_ns", "last_ns")
+    at = {name: FLOW.fields[name][1] for name in counts} if FLOW.fields else {}
     assert {name: ffi.offsetof("struct ln_flow", name) for name in at} == at
     assert ffi.offsetof("struct ln_flow", "dst") == 24
 

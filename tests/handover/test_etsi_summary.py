@@ -3,21 +3,134 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import numpy as np
 import pytest
-from etsi_schema import FORM, KEYS, READER, pdus, read, reference, schema
+from etsi_schema import FORM, KEYS, ONLY_ID, READER, REPORT_ID, pdus, read, reference, schema
+from etsi_schema import header as ps_header
 from handover_records import T0, TCP, UDP, header, info, packet, select
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lictl.errors import RefusedError
 from lictl.handover.base import Event
+from lictl.handover.etsi_integrity import MAX_COVERED
+from lictl.handover.etsi_seal import unseal
+from lictl.handover.etsi_summary import COUNT, END, TIMER
+from lictl.handover.flows import FLOW
 from lictl.handover.pdu import split
 from lictl.handover.registry import encoder
 from lictl.probe import abi
 from lictl.probe.batch import Batch, Position
 
 S = 1_000_000_000
+MOST = 2**64 - 1
+DIRECTIONS = ("indeterminate", "fromTarget", "toTarget", "combined")
+TRIGGERS = {
+    TIMER: ("flowTimerExpiration", "timerExpiry"),
+    COUNT: ("sessionPacketCount", "packetCount"),
+    END: ("reportEnd", "endOfFlow"),
+}
+
+# asn1tools drops seconds that are 00 from a GeneralizedTime, and zeros at the end of its fraction.
+WHEN = st.builds(
+    lambda minute, second, tens, micro, nano: ((minute * 60 + second) * 10**6 + tens * 10 + micro) * 1000 + nano,
+    st.integers(0, MOST // (60 * S) - 1), st.integers(1, 59), st.integers(0, 99_999), st.integers(1, 9),
+    st.integers(0, 999),
+)  # fmt: skip
+COUNTS = st.one_of(
+    st.integers(1, 300), st.integers(1, MOST), st.sampled_from([127, 128, 2**31, 2**63 - 1, 2**63, MOST])
+)
+FLOWS = st.fixed_dictionaries(
+    {
+        "ip_version": st.sampled_from([4, 6]),
+        "proto": st.one_of(st.sampled_from([6, 17]), st.integers(0, 255)),
+        "has_ports": st.booleans(),
+        "dir": st.integers(0, 3),
+        "src_port": st.integers(0, 65535),
+        "dst_port": st.integers(0, 65535),
+        "src": st.binary(min_size=16, max_size=16),
+        "dst": st.binary(min_size=16, max_size=16),
+        "packets": COUNTS,
+        "bytes": COUNTS,
+        "unsized": st.sampled_from([0, 0, 1, MOST]),
+        "first_ns": WHEN,
+        "last_ns": WHEN,
+    }
+)
+
+
+def rows(flows: list[dict[str, Any]]) -> np.ndarray[Any, Any]:
+    """FLOW[n] with these values."""
+    made = np.zeros(len(flows), FLOW)
+    for row, flow in zip(made, flows, strict=True):
+        for name, value in flow.items():
+            at = row if name in FLOW.names else row["key"]  # type: ignore[operator]
+            at[name] = np.frombuffer(value, np.uint8) if isinstance(value, bytes) else value
+    return made
+
+
+def moment(ns: int) -> dt.datetime:
+    """To the microsecond."""
+    return dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(microseconds=ns // 1000)
+
+
+def ends(flow: dict[str, Any]) -> tuple[bytes, bytes, bytes]:
+    """Source, destination, and both ports."""
+    size = 4 if flow["ip_version"] == 4 else 16
+    return flow["src"][:size], flow["dst"][:size], flow["src_port"].to_bytes(2) + flow["dst_port"].to_bytes(2)
+
+
+def counted(flow: dict[str, Any]) -> dict[str, int]:
+    """Octets only where each packet's length is known."""
+    return {"packetCount": flow["packets"], **({} if flow["unsized"] else {"byteCount": flow["bytes"]})}
+
+
+def report_of(flow: dict[str, Any], trigger: str) -> tuple[str, Any]:
+    """iPIRIPacketReport: a header without lengths and flags, and the bits that say so."""
+    source, destination, ports = ends(flow)
+    proto = bytes([flow["proto"]])
+    if flow["ip_version"] == 4:
+        octets, zeroed = b"\x45" + bytes(8) + proto + bytes(2) + source + destination, {0, 1, 2, 3}
+    else:
+        octets, zeroed = b"\x60" + bytes(5) + proto + bytes(1) + source + destination, {4, 5}
+    transport, zeroed_too = {
+        6: (ports + bytes(8) + b"\x50" + bytes(7), {6, 7, 8, 9, 10}),
+        17: (ports + bytes(4), {11, 12}),
+    }.get(flow["proto"], (ports, set()))
+    if flow["has_ports"]:
+        octets, zeroed = octets + transport, zeroed | zeroed_too
+    summary = {
+        "header": octets, "indications": (sum(0x8000 >> bit for bit in zeroed).to_bytes(2), 13), "trigger": trigger,
+        **counted(flow), "firstTimestamp": moment(flow["first_ns"]), "lastTimestamp": moment(flow["last_ns"]),
+    }  # fmt: skip
+    return "iPIRIPacketReport", {"iPIRIPacketReportObjId": REPORT_ID, "report": ("summary", summary)}
+
+
+def only_of(flow: dict[str, Any], trigger: str) -> tuple[str, Any]:
+    """iPIRIOnly, in which octets that are not known are 0."""
+    source, destination, ports = ends(flow)
+    v4, proto = flow["ip_version"] == 4, bytes([flow["proto"]])
+    ip = {"protocol" if v4 else "nextHeader": proto, "source": source, "destination": destination}
+    transport: tuple[str, Any] = ("none", None)
+    if flow["has_ports"] and flow["proto"] in (6, 17):
+        name = "tCPInformation" if flow["proto"] == 6 else "uDPInformation"
+        transport = (name, {"sourcePort": ports[:2], "destinationPort": ports[2:]})
+    counts = counted(flow)
+    aggregated = {f"iPAggregatedNbrOf{name[:-5].capitalize()}s": value for name, value in counts.items()}
+    only = {
+        "iPIRIOnlyObjId": ONLY_ID,
+        "iPInformation": ("iPv4Information" if v4 else "iPv6Information", ip),
+        "protocolInformation": transport,
+        **aggregated,
+        "pDSRInformation": {
+            "summaryTrigger": trigger, "firstPacketTimestamp": moment(flow["first_ns"]),
+            "lastPacketTimestamp": moment(flow["last_ns"]), "byteCount": 0, **counts,
+        },
+    }  # fmt: skip
+    return "iPIRIOnly", only
 
 
 class Flow:
@@ -108,6 +221,46 @@ def test_summaries_equal_the_schema(form: str) -> None:
     for raw in raws:
         assert reference(schema().decode("PS-PDU", raw)) == raw
         assert READER.decode(raw).record is None
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    flows=st.lists(FLOWS, min_size=1, max_size=3), trigger=st.sampled_from([TIMER, COUNT, END]), ns=WHEN,
+    first=st.sampled_from([0, 127, 2**31, 2**32 - 1, 2**40]), form=st.sampled_from(["packet-report", "iri-only"]),
+)  # fmt: skip
+def test_any_flow_is_what_the_schema_says(
+    flows: list[dict[str, Any]], trigger: tuple[int, int], ns: int, first: int, form: str
+) -> None:
+    """Any addresses, ports, protocols, times and counters, up to the highest; numbered on, from 0 again behind 2^32."""
+    made = Flow(headers=form).encoder
+    made._state.iri = first
+    raws = split(READER, made._told(rows(flows), ns, trigger))
+    assert len(raws) == len(flows)
+    for number, (raw, flow) in enumerate(zip(raws, flows, strict=True), first):
+        of, word = (only_of, TRIGGERS[trigger][1]) if form == "iri-only" else (report_of, TRIGGERS[trigger][0])
+        iri = {
+            "iRIType": "iRI-Report", "iRIContents": of(flow, word), "payloadDirection": DIRECTIONS[flow["dir"]],
+        }  # fmt: skip
+        value = {"pSHeader": ps_header(number % 2**32, ns), "payload": ("iRIPayloadSequence", [iri])}
+        assert raw == reference(value)
+    assert made._state.iri == first + len(flows)
+
+
+def test_many_flows_are_covered_and_sealed() -> None:
+    """A digest for each thousand; sealed or not, the reports are the same."""
+    flows = np.zeros(2 * MAX_COVERED + 1, FLOW)
+    flows["key"]["ip_version"], flows["packets"] = 4, np.arange(1, len(flows) + 1)
+    plain = split(READER, Flow().encoder._told(flows, T0, COUNT))
+    made = Flow(integrity="sha256", encryption="aes-256-cbc").encoder
+    sealed = pdus(made._told(flows, T0, COUNT))
+    checks = [pdu.check.numbers for pdu in sealed if pdu.check]
+    assert [len(numbers) for numbers in checks] == [MAX_COVERED, MAX_COVERED, 1]
+    assert [number for numbers in checks for number in numbers] == list(range(len(flows)))
+    values = (schema().decode("PS-PDU", pdu.raw) for pdu in sealed if not pdu.check)
+    for number, (value, open_) in enumerate(zip(values, plain, strict=True)):
+        octets = unseal(value["payload"][1]["encryptedPayload"], KEYS.payload_key, number)
+        content = schema().decode("EncryptedPayload", octets)
+        assert (value["pSHeader"], content["payload"]) == tuple(schema().decode("PS-PDU", open_).values())
 
 
 def test_many_flows_do_not_wait() -> None:

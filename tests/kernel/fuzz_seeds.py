@@ -19,7 +19,7 @@ from fixtures_common import MARK
 from fixtures_hidden import HIDDEN
 
 LONGEST = 1600
-ENCODERS = 18  # of encode_fuzz.c, the blocks of pcapng that are no packets included
+ENCODERS = 19  # of encode_fuzz.c, the blocks of pcapng that are no packets included
 MODULES = (fixtures_link, fixtures_ipv4, fixtures_ipv6, fixtures_transport, fixtures_sites)
 
 
