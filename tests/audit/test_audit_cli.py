@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from chains import ALICE, OTHER, PEM, SIGNER, Kept, copy_of, files_of, home, write_chain
+from chains import ALICE, OTHER, PEM, SIGNER, Kept, files_of, home, write_chain
 from typer.testing import CliRunner
 
 from lictl.audit.chain import Chain
@@ -339,11 +339,11 @@ def test_a_verdict_with_faults_raises_the_first(tmp_path: Path) -> None:
     """For those who cannot go on then."""
     from lictl.audit.verify import verify
 
-    copy = copy_of(write_chain(tmp_path, [3]))
-    (path,) = files_of(copy)
+    folder = write_chain(tmp_path, [3])
+    (path,) = files_of(folder)
     path.write_bytes(path.read_bytes().replace(b"alice", b"mallo", 1))
     with pytest.raises(IntegrityError, match=r"000001\.jsonl, line 3, entry 2"):
-        verify(copy, SIGNER.public_key).check()
+        verify(folder, SIGNER.public_key).check()
 
 
 def test_spreadsheets_get_no_formulas() -> None:
