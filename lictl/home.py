@@ -97,3 +97,12 @@ class Home:
         if folder != self.run:
             folder.chmod(FOLDER_MODE)
         return folder
+
+
+def sync_folder(folder: Path) -> None:
+    """Makes the names in a folder durable; raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

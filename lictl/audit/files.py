@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -70,15 +69,6 @@ def first_line(path: Path) -> bytes:
         while b"\n" not in data and (more := file.read(_STEP)):
             data += more
     return data.split(b"\n", 1)[0]
-
-
-def sync_folder(folder: Path) -> None:
-    """Makes new names durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def disk_error(path: Path, error: OSError) -> MachineError:

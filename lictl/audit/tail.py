@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from lictl import faults
 from lictl.audit.anchor import Head
 from lictl.audit.entry import GENESIS, ROTATED, link_of, parse_entry, parse_signature
-from lictl.audit.files import last_entry, last_signed, list_files, name_of, sync_folder
-from lictl.home import FILE_MODE
+from lictl.audit.files import last_entry, last_signed, list_files, name_of
+from lictl.home import FILE_MODE, sync_folder
 from lictl.keys.signer import signature_is_good
 
 if TYPE_CHECKING:

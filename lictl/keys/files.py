@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from lictl.errors import IntegrityError, RefusedError, UnavailableError
-from lictl.home import FILE_MODE
+from lictl.home import FILE_MODE, sync_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ def replace(path: Path, content: bytes) -> None:
     half.unlink(missing_ok=True)
     write(half, content)
     half.rename(path)
-    sync(path.parent)
+    sync_folder(path.parent)
 
 
 def read(path: Path) -> bytes:
@@ -80,12 +80,3 @@ def read_private_key(path: Path) -> bytes:
 def damaged(path: Path) -> IntegrityError:
     """For people."""
     return IntegrityError(f"{path} is no key of lictl, or damaged.", "Restore it from a backup of this site.")
-
-
-def sync(folder: Path) -> None:
-    """Makes names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

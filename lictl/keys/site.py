@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lictl.errors import IntegrityError, RefusedError, UnavailableError
-from lictl.home import FOLDER_MODE
+from lictl.home import FOLDER_MODE, sync_folder
 from lictl.keys import files
 from lictl.keys.sealer import KEY_BYTES, Sealer
 from lictl.keys.signer import KeySigner, Signer, public_pem, read_public_pem
@@ -61,9 +61,9 @@ class SiteKey:
         files.write(half / SITE_KEY, os.urandom(KEY_BYTES))
         files.write(half / AUDIT_KEY, signer.to_pem())
         files.write(half / AUDIT_PUBLIC, public_pem(signer.public_key))
-        files.sync(half)
+        sync_folder(half)
         half.rename(folder)
-        files.sync(home.root)
+        sync_folder(home.root)
         return cls.open(home)
 
     @classmethod

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from lictl.errors import IntegrityError
+from lictl.home import sync_folder
 from lictl.keys import files
 from lictl.keys.signer import KeySigner, public_pem
 from lictl.keys.site import AUDIT_KEY, AUDIT_PUBLIC, FOLDER, NEXT_KEY
@@ -29,7 +30,7 @@ def make(home: Home) -> KeySigner:
     half.unlink(missing_ok=True)
     files.write(half, signer.to_pem())
     half.rename(folder / NEXT_KEY)
-    files.sync(folder)
+    sync_folder(folder)
     return signer
 
 
@@ -48,7 +49,7 @@ def drop(home: Home) -> None:
     path = home.root / FOLDER / NEXT_KEY
     _overwrite(home, NEXT_KEY)
     path.unlink()
-    files.sync(path.parent)
+    sync_folder(path.parent)
 
 
 def publish(home: Home, signer: KeySigner) -> None:
@@ -65,7 +66,7 @@ def finish(home: Home) -> None:
     """The key in force gets its lasting name; what was left of the former one is gone with that."""
     folder = home.root / FOLDER
     (folder / NEXT_KEY).rename(folder / AUDIT_KEY)
-    files.sync(folder)
+    sync_folder(folder)
 
 
 def _overwrite(home: Home, name: str) -> None:

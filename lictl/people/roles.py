@@ -19,7 +19,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
 from lictl.errors import UsageError
-from lictl.home import FILE_MODE
+from lictl.home import FILE_MODE, sync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -87,11 +87,7 @@ class Roles:
             file.flush()
             os.fsync(file.fileno())
         new.replace(home.roles)
-        folder = os.open(home.root, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        sync_folder(home.root)
 
     def of(self, uid: int) -> frozenset[Role]:
         """The roles of a user number; those of every entry that means it."""

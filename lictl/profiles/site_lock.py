@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Final
 
 from lictl.errors import IntegrityError, LictlError, RefusedError, UnavailableError, UsageError
-from lictl.home import FILE_MODE
+from lictl.home import FILE_MODE, sync_folder
 from lictl.keys.signer import signature_is_good
 from lictl.keys.site import read_audit_public
 from lictl.profiles import profile as profiles
@@ -248,8 +248,4 @@ def _replace(path: Path, document: dict[str, Any]) -> None:
         file.flush()
         os.fsync(file.fileno())
     half.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(path.parent)

@@ -5,18 +5,12 @@
  * the capture, then the frame.  Every broken promise is an abort.
  */
 #include "../matcher.c"
+#include "check.h"
 
 #include <stdio.h>
 
 #define LINK_RAW 101
 #define IFINDEX 1
-#define CHECK(condition)                                                                                               \
-	do {                                                                                                           \
-		if (!(condition)) {                                                                                    \
-			fprintf(stderr, "%s:%d: broken: %s\n", __func__, __LINE__, #condition);                        \
-			abort();                                                                                       \
-		}                                                                                                      \
-	} while (0)
 
 static struct ln_matcher *matcher;
 

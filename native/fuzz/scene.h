@@ -8,17 +8,11 @@
 #include <string.h>
 
 #include "../native.h"
+#include "check.h"
 
 #define MOST_RECORDS 12
 #define MOST_IDS 64
 #define NS 1000000000u
-#define CHECK(condition)                                                                                               \
-	do {                                                                                                           \
-		if (!(condition)) {                                                                                    \
-			fprintf(stderr, "%s:%d: broken: %s\n", __func__, __LINE__, #condition);                        \
-			abort();                                                                                       \
-		}                                                                                                      \
-	} while (0)
 
 struct input {
 	const uint8_t *at, *end;

@@ -4,16 +4,21 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import shutil
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from lictl.audit.chain import Chain
 from lictl.home import Home
 from lictl.keys.signer import KeySigner, public_pem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SIGNER = KeySigner(bytes(range(32)))
 OTHER = KeySigner(bytes(range(1, 33)))
@@ -58,11 +63,11 @@ def write_chain(folder: Path, groups: list[int], *, file_bytes: int = 4096, anch
     return site.root / "audit"
 
 
-def copy_of(folder: Path) -> Path:
-    """A copy to be damaged; `shutil.rmtree(copy.parent)` when done."""
-    copy = Path(tempfile.mkdtemp(prefix="lictl-chain-")) / "audit"
-    shutil.copytree(folder, copy)
-    return copy
+@contextlib.contextmanager
+def damaged(folder: Path) -> Iterator[Path]:
+    """A copy that may be changed."""
+    with tempfile.TemporaryDirectory(prefix="lictl-chain-") as name:
+        yield shutil.copytree(folder, Path(name) / "audit")
 
 
 def files_of(folder: Path) -> list[Path]:

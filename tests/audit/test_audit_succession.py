@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from chains import ALICE, OTHER, SIGNER, Kept, copy_of, files_of, home
+from chains import ALICE, OTHER, SIGNER, Kept, damaged, files_of, home
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -24,7 +22,6 @@ from lictl.service.key_desk import KeyDesk
 from lictl.service.record import Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from lictl.home import Home
@@ -53,16 +50,6 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Kept]:
     folder = grown(home(tmp_path_factory.mktemp("keys")), anchor)
     assert len(files_of(folder)) >= 5
     return folder, anchor
-
-
-@contextlib.contextmanager
-def damaged(folder: Path) -> Iterator[Path]:
-    """A copy that may be changed."""
-    copy = copy_of(folder)
-    try:
-        yield copy
-    finally:
-        shutil.rmtree(copy.parent)
 
 
 @pytest.mark.parametrize("signer", KEYS)

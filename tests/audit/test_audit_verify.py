@@ -3,13 +3,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import shutil
 import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from chains import ALICE, OTHER, SIGNER, Kept, copy_of, files_of, home, write_chain
+from chains import ALICE, OTHER, SIGNER, Kept, damaged, files_of, home, write_chain
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -20,7 +18,6 @@ from lictl.audit.verify import verify
 from lictl.errors import IntegrityError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
 KEY = SIGNER.public_key
@@ -33,16 +30,6 @@ def chain(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Kept]:
     folder = write_chain(tmp_path_factory.mktemp("chain"), [1, 4, 1, 7, 2, 3, 1, 1, 5, 6], anchor=anchor)
     assert len(files_of(folder)) >= 3
     return folder, anchor
-
-
-@contextlib.contextmanager
-def damaged(folder: Path) -> Iterator[Path]:
-    """A copy that may be changed."""
-    copy = copy_of(folder)
-    try:
-        yield copy
-    finally:
-        shutil.rmtree(copy.parent)
 
 
 def all_lines(folder: Path) -> list[tuple[Path, int, bytes]]:

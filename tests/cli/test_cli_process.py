@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -11,11 +12,15 @@ import struct
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from test_cli_commands import warrant_file, when
 
 from lictl.times import parse_rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -26,22 +31,19 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )  # fmt: skip
 
 
-def test_ctrl_c_ends_a_receiver_with_a_verdict(tmp_path: Path) -> None:
-    """SIGINT is how a person ends it: files and verdict are complete, exit code 0."""
-    argv = [
-        sys.executable,
-        "-m",
-        "lictl",
-        "--json",
-        "receive",
-        "--listen",
-        "127.0.0.1:0",
-        "--into",
-        str(tmp_path / "e"),
-    ]
+@contextlib.contextmanager
+def receiver(into: Path) -> Iterator[subprocess.Popen[str]]:
+    """An agency's receiver that listens by now."""
+    argv = [sys.executable, "-m", "lictl", "--json", "receive", "--listen", "127.0.0.1:0", "--into", str(into)]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
         assert "Listening" in process.stderr.readline()
+        yield process
+
+
+def test_ctrl_c_ends_a_receiver_with_a_verdict(tmp_path: Path) -> None:
+    """SIGINT is how a person ends it: files and verdict are complete, exit code 0."""
+    with receiver(tmp_path / "e") as process:
         process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=60)
         assert process.returncode == 0
@@ -51,20 +53,7 @@ def test_ctrl_c_ends_a_receiver_with_a_verdict(tmp_path: Path) -> None:
 
 def test_a_receiver_whose_folder_is_gone_says_so(tmp_path: Path) -> None:
     """Its verdict cannot be written: named with what to do, and no defect."""
-    argv = [
-        sys.executable,
-        "-m",
-        "lictl",
-        "--json",
-        "receive",
-        "--listen",
-        "127.0.0.1:0",
-        "--into",
-        str(tmp_path / "e"),
-    ]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        assert "Listening" in process.stderr.readline()
+    with receiver(tmp_path / "e") as process:
         shutil.rmtree(tmp_path / "e")
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=60)
