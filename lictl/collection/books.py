@@ -19,6 +19,8 @@ MARK_PDUS = 1024
 MARK_OCTETS = 4 << 20
 """So much of the newest evidence is read again after a restart, at least."""
 _STREAM_LIMIT = 64
+_OCTETS_OWN, _OCTETS_NUMBERING, _OCTETS_RANGE, _OCTETS_TOLD = 2048, 768, 160, 512
+"""Of memory, at most: what CPython 3.11 takes for the objects, the longest name of a stream in them."""
 _MOST = (1 << 63) - 1
 """What a sender says may not be more than the state file can hold."""
 _COMPLETE = frozenset({"cc", "iri"})
@@ -168,6 +170,13 @@ class Books:
     def gaps(self) -> int:
         """Places where they are missing."""
         return self.retired[1] + sum(n.gaps for key, n in self.numberings.items() if key[0] in _COMPLETE)
+
+    @property
+    def memory(self) -> int:
+        """Octets that these books take of this process, at most."""
+        ranges = sum(len(numbering.ranges) for numbering in self.numberings.values())
+        numberings = len(self.numberings) * _OCTETS_NUMBERING + ranges * _OCTETS_RANGE
+        return _OCTETS_OWN + numberings + len(self.told) * _OCTETS_TOLD
 
     @property
     def ok(self) -> bool:

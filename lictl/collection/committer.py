@@ -25,11 +25,12 @@ class Committer:
     Args:
         lock: guards the streams' books.
         durable: False leaves out the flushes: for benchmarks, a power loss takes what was acknowledged.
-        done: called in the committer's thread for each stream: the error, or None.
+        done: called in the committer's thread for each stream with None, or why it is back at its last commit: the
+            disk's error, or a ValueError of books that are larger than their slot.
     """
 
     def __init__(
-        self, lock: threading.Lock, *, durable: bool, done: Callable[[Committed, OSError | None], None]
+        self, lock: threading.Lock, *, durable: bool, done: Callable[[Committed, OSError | ValueError | None], None]
     ) -> None:
         self._lock = lock
         self._durable = durable
@@ -78,9 +79,9 @@ class Committer:
             snapshot = file.snapshot()
         try:
             file.commit(snapshot, durable=self._durable)
-        except (OSError, ValueError) as error:  # the disk's, or books that are larger than their slot
+        except (OSError, ValueError) as error:
             with self._lock:
                 file.roll_back()
-            self._done(file, error if isinstance(error, OSError) else OSError(str(error)))
+            self._done(file, error)
         else:
             self._done(file, None)

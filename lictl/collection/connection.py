@@ -10,6 +10,7 @@ import ssl
 import time
 from typing import TYPE_CHECKING, Protocol
 
+from lictl.collection.evidence_store import NoRoomError
 from lictl.delivery.blocks import BlockError
 from lictl.delivery.wire import ProtocolError
 from lictl.handover.decoded import DecodeError
@@ -72,6 +73,7 @@ class Connection:
     Attributes:
         sock: the connection.
         speaker: who takes what comes; the first one replaces itself when it knows the protocol.
+        since: time.monotonic() of the beginning.
         heard: time.monotonic() of the last octet.
         closed: the sender is done.
         memory: octets that the speaker holds, as the receiver counts them.
@@ -88,7 +90,7 @@ class Connection:
             sock = self._tls = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         self.sock = sock
         self.speaker: Speaker
-        self.heard = time.monotonic()
+        self.since = self.heard = time.monotonic()
         self.closed = False
         self.memory = 0
         self.files: set[StreamFile | Evidence] = set()
@@ -123,6 +125,8 @@ class Connection:
         except ProtocolError as error:
             self._refuse(error.what)
             raise PeerError("protocol error", error.what) from error
+        except NoRoomError as error:
+            raise PeerError(error.reason, str(error)) from error
         except DecodeError as error:
             raise PeerError("protocol error", str(error)) from error
         except BlockError as error:
@@ -173,6 +177,13 @@ class Connection:
         self._received += n
         speaker.received(n)
         return n == len(space) or self._tls is not None or speaker is not self.speaker
+
+    def overdue(self, now: float) -> str:
+        """Why the connection has to go at a moment of time.monotonic(), fit to be counted; "": it may stay."""
+        limits = self.receiver.limits
+        if not (self.speaker.known and self.shaken):  # from the beginning: octets one by one are no introduction
+            return "not introduced" if now - self.since > limits.hello_s else ""
+        return "silent" if now - self.heard > (limits.idle_s if self.speaker.idle else limits.silence_s) else ""
 
     def count(self) -> None:
         """Tells the receiver how much memory the speaker takes; PeerError where there is no more."""

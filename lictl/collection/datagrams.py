@@ -7,6 +7,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from lictl.collection.detect import datagram
+from lictl.collection.evidence_store import NoRoomError
 from lictl.collection.framed import reader
 from lictl.collection.replies import reply
 from lictl.handover.decoded import DecodeError
@@ -44,6 +45,8 @@ class DatagramPort:
                 break
             try:
                 self._take(data, sender, dirty)
+            except NoRoomError as error:
+                receiver.refused[error.reason] += 1
             except DecodeError:
                 receiver.refused["bad datagram"] += 1
             except OSError:
@@ -53,7 +56,7 @@ class DatagramPort:
         with receiver.lock:
             for evidence, size in dirty.items():
                 try:
-                    evidence.flush()
+                    receiver.evidence.flush(evidence)
                 except OSError:
                     receiver.refused["disk error"] += 1
                 receiver.committer.add(evidence, size)

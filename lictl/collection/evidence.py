@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import msgpack
 
 from lictl.collection import derived
-from lictl.collection.books import MAX_NUMBERINGS, Books
+from lictl.collection.books import Books
 from lictl.collection.framed import framed
-from lictl.collection.numbers import Recent, digest
+from lictl.collection.numbers import Recent, Seen
 from lictl.delivery.slots import SlotFile
 from lictl.errors import IntegrityError
 from lictl.handover.decoded import DecodeError
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 STATE_SUFFIX = ".evidence"
 _SLOT_BYTES = 1 << 18
 _MOST = 1 << 63
+_OCTETS_OWN = 4096
+"""Of memory: an Evidence without its books and the digests in `Seen`, at most."""
 _MOST_RECENT = 1024
 """Numberings, of all evidence together, whose newest PDUs are remembered: at most 28 * 4096 octets each."""
 PARTS = ("", ".pcapng", ".csv", ".jsonl")
@@ -70,7 +72,7 @@ class Evidence:
         self.durable = books.sizes.get("", 0)
         self._files: dict[str, int] = {}
         self._pending: dict[str, list[bytes]] = {part: [] for part in PARTS}
-        self._seen: OrderedDict[int, None] = OrderedDict()
+        self._seen = Seen()
         self._forgot = True
         self._cut()
 
@@ -89,7 +91,7 @@ class Evidence:
         """Books a PDU; False for one that is here already. `flush` writes it."""
         books = self.books
         if pdu.sequence is None:
-            if pdu.kind != "cc" and self._repeated(pdu.raw):
+            if pdu.kind != "cc" and self._seen.again(pdu.raw):
                 books.duplicates += 1
                 return False
         elif not (self._closed if pdu.kind == "sealed" else self._numbered)(pdu, pdu.sequence):
@@ -113,6 +115,11 @@ class Evidence:
         self._keep("", framed(self.books.format, raw))
         self.books.unreadable += 1
         self.books.mark()
+
+    @property
+    def memory(self) -> int:
+        """Octets of this process's memory, at most, without those of PDUs that `recent` remembers."""
+        return _OCTETS_OWN + self.books.memory + self._seen.memory
 
     @property
     def size(self) -> int:
@@ -152,15 +159,6 @@ class Evidence:
                 self.books.duplicates += 1
                 return False
         return True
-
-    def _repeated(self, raw: bytes) -> bool:
-        number = digest(raw)
-        if number in self._seen:
-            return True
-        self._seen[number] = None
-        if len(self._seen) > 4 * MAX_NUMBERINGS:
-            self._seen.popitem(last=False)
-        return False
 
     def recent(self, key: Key) -> Recent:
         """The newest PDUs of a numbering; those of the numberings used last are remembered."""
@@ -275,7 +273,7 @@ class Evidence:
         self.books = Books.from_plain(msgpack.unpackb(body)) if body is not None else Books(before.liid, before.format)
         for place in [place for place in _recents if place[0] == id(self)]:
             del _recents[place]
-        self._seen.clear()
+        self._seen = Seen()
         self._forgot = True
         with contextlib.suppress(OSError):
             for part, fd in self._files.items():

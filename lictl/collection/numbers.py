@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 MAX_RANGES = 32
 """Holes that are remembered at once; beyond, the oldest one is closed and stays missing."""
 RECENT = 4096
+SEEN = 1024
 _WRAP = 1 << 32
 
 
@@ -36,6 +37,8 @@ class Numbering:
         conflicts: PDUs that came with a number that is taken, and other octets.
         late: PDUs whose number lies in a hole that is not remembered any more.
     """
+
+    __slots__ = ("accounted", "closed", "conflicts", "duplicates", "explained", "late", "packets", "ranges")
 
     def __init__(self) -> None:
         self.ranges: list[list[int]] = []
@@ -173,6 +176,31 @@ class Recent:
 
 
 _NONE = (1 << 64) - 1
+
+
+class Seen:
+    """Digests of the newest PDUs that have no number, at most SEEN."""
+
+    def __init__(self) -> None:
+        self._digests = array("Q")
+        self._next = 0
+
+    def again(self, raw: bytes) -> bool:
+        """Whether a PDU is among them; from now on it is, in the place of the oldest."""
+        number = digest(raw)
+        if number in self._digests:
+            return True
+        if len(self._digests) < SEEN:
+            self._digests.append(number)
+        else:
+            self._digests[self._next] = number
+            self._next = (self._next + 1) % SEEN
+        return False
+
+    @property
+    def memory(self) -> int:
+        """Octets that they take."""
+        return 9 * len(self._digests)  # an array grows by an eighth in advance
 
 
 def digest(raw: bytes) -> int:

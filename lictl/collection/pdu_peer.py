@@ -80,7 +80,7 @@ class PduPeer:
         finally:
             with self._receiver.lock, disk():
                 for evidence in self._dirty:
-                    evidence.flush()
+                    self._receiver.evidence.flush(evidence)
         if not self._dirty:
             self._answer_committed()
 

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from lictl.collection.integrity import Verifier
 
     Received = StreamFile | Evidence
+    Failure = OSError | ValueError
 
 LOCK_FILE = ".receiver.lock"
 _TICK_S = 0.5
@@ -47,7 +48,8 @@ class Limits:
         connections: open at once.
         streams: files.
         memory: bytes of all receive buffers together.
-        hello_s: seconds until a new connection must have said who it is.
+        books: bytes of the books of all PDUs' LIIDs together, see EvidenceStore.
+        hello_s: seconds after its beginning by which a connection must have said who it is, TLS included.
         silence_s: seconds without a byte after which a connection is closed.
         idle_s: the same for formats in which a sender may say nothing for long.
     """
@@ -55,6 +57,7 @@ class Limits:
     connections: int = 8192
     streams: int = 8192
     memory: int = 2 << 30
+    books: int = 1 << 30
     hello_s: float = 10.0
     silence_s: float = 120.0
     idle_s: float = 7200.0
@@ -123,7 +126,7 @@ class Receiver:
             self._lock_folder(opened)
             self.store = StreamStore(folder, self.limits.streams)
             opened.callback(self.store.close)
-            self.evidence = EvidenceStore(folder, self.limits.streams, verifier)
+            self.evidence = EvidenceStore(folder, self.limits.streams, verifier, self.limits.books)
             opened.callback(self.evidence.close)
             self._open_ports(opened, _ports(listen), udp)
             self._resources = opened.pop_all()
@@ -133,7 +136,7 @@ class Receiver:
         self._wake_out.setblocking(False)
         self._peers: set[Connection] = set()
         self._feeders: dict[int, set[Connection]] = {}
-        self._committed: deque[tuple[Received, OSError | None]] = deque()
+        self._committed: deque[tuple[Received, Failure | None]] = deque()
         self.committer = Committer(self.lock, durable=durable, done=self._on_committed)
         self._stopping = False
         self._thread: threading.Thread | None = None
@@ -318,7 +321,7 @@ class Receiver:
         peer.files.clear()
         peer.close()
 
-    def _on_committed(self, file: Received, error: OSError | None) -> None:
+    def _on_committed(self, file: Received, error: Failure | None) -> None:
         self._committed.append((file, error))
         with contextlib.suppress(OSError):
             self._wake_out.send(b"\0")
@@ -331,7 +334,7 @@ class Receiver:
             file, error = self._committed.popleft()
             for peer in list(self._feeders.get(id(file), ())):
                 if error is not None:
-                    self._drop(peer, "disk error")
+                    self._drop(peer, "disk error" if isinstance(error, OSError) else "books are full")
                     continue
                 try:
                     peer.speaker.committed(file)
@@ -343,10 +346,8 @@ class Receiver:
     def _tick(self) -> None:
         now = time.monotonic()
         for peer in list(self._peers):
-            patience = self.limits.idle_s if peer.speaker.idle else self.limits.silence_s
-            limit = patience if peer.speaker.known and peer.shaken else self.limits.hello_s
-            if now - peer.heard > limit:
-                self._drop(peer, "silent")
+            if why := peer.overdue(now):
+                self._drop(peer, why)
         if self._on_progress is not None:
             self._on_progress(self.progress())
 

@@ -322,10 +322,32 @@ def test_limits(tmp_path: Path) -> None:
         wait_for(lambda: receiver.refused["too many connections"] >= 2)
         honest.send(block_frame(Stream().data(b"still here")))
         honest.wait_ack(1)
-        assert receiver.refused["silent"] >= 1
+        assert receiver.refused["not introduced"] >= 1
         assert receiver.refused["out of memory"] == 1
         for sender in (honest, silent, second, greedy, *crowd):
             sender.close()
+
+
+def test_time_for_an_introduction_runs_from_the_beginning(tmp_path: Path) -> None:
+    """Octets of a greeting one by one, before or after it is plain what they begin, buy no time; a known sender has
+    all that is its own."""
+
+    def drip(sender: Sender) -> None:
+        for octet in wire.hello_frame(hello("slow")):
+            sender.send(bytes([octet]))
+            time.sleep(0.03)
+
+    limits = Limits(hello_s=0.6, silence_s=60)
+    with (
+        Receiver(LOCAL, tmp_path / "r", limits=limits).start() as receiver,
+        Sender(receiver.address, hello("honest")) as honest,
+        Sender(receiver.address) as slow,
+    ):
+        with pytest.raises((ConnectionResetError, BrokenPipeError)):
+            drip(slow)
+        assert receiver.refused == {"not introduced": 1}
+        honest.send(wire.number_frame(FrameType.PING, 1))
+        assert honest.next()[0] is FrameType.PONG
 
 
 def test_sender_that_reads_no_answers(tmp_path: Path) -> None:
