@@ -8,12 +8,13 @@ import json
 import os
 import pty
 import shlex
-import subprocess
+import signal
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from bounded import ended, read, running, until
 from test_cli_agencies import home
 from test_cli_commands import RUNNER, answer, failure, lictl
 
@@ -162,21 +163,28 @@ def test_who_gives_up_adds_nothing() -> None:
     assert [each["name"] for each in answer("agency", "list")] == ["a"]
 
 
+def state(pid: int) -> str:
+    """Of a process's first thread, as in proc_pid_stat(5)."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
 @pytest.mark.usefixtures("home")
 def test_ctrl_c_adds_nothing() -> None:
     """On a terminal: exit code 130, one sentence."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "lictl", "agency", "new", "a"]
-    with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
+    with running(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
         os.close(theirs)
         seen = b""
         while b"profile [de]" not in seen:
-            seen += os.read(ours, 4096)
-        os.killpg(process.pid, 2)
+            seen += read(ours, what="the first question")
+        # A signal between the question and the read(2) behind it wakes nobody: Python has noted it, and waits.
+        until(lambda: state(process.pid) == "S", "it waits for the answer")
+        os.killpg(process.pid, signal.SIGINT)
         with contextlib.suppress(OSError):  # the terminal ends with its last process
             while True:
-                seen += os.read(ours, 4096)
-        assert process.wait() == 130
+                seen += read(ours, what=f"the end, only {seen!r}")
+        assert ended(process) == 130
     os.close(ours)
     assert "error: stopped, nothing was done." in seen.decode().splitlines()[-1]
     assert answer("agency", "list") == []

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Waits that end: where something does not come in time the test fails at once, says what it was, and leaves nothing.
+
+A test's own time limit ends no second wait behind the first one (`with subprocess.Popen(...)`, a thread's `join`), so
+every wait of a test has a bound of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import subprocess
+import time
+from typing import IO, TYPE_CHECKING, Any, Final
+
+import pytest
+
+if TYPE_CHECKING:
+    import threading
+    from collections.abc import Callable, Iterator, Sequence
+
+PATIENCE_S: Final = 60.0
+"""Far more than anything takes on a busy machine, far less than a test may take."""
+
+
+def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE_S) -> None:
+    """Returns as soon as the condition holds; fails where it never does."""
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            pytest.fail(f"waited {seconds:g} s in vain until {what}")
+        time.sleep(0.005)
+
+
+def join(*threads: threading.Thread, seconds: float = PATIENCE_S) -> None:
+    """Waits for the end of threads; fails where one goes on."""
+    end = time.monotonic() + seconds
+    for thread in threads:
+        thread.join(max(end - time.monotonic(), 0.0))
+    alive = [thread.name for thread in threads if thread.is_alive()]
+    if alive:
+        pytest.fail(f"threads that did not end within {seconds:g} s: {', '.join(alive)}")
+
+
+def ended(process: subprocess.Popen[Any], seconds: float = PATIENCE_S) -> int:
+    """Waits for the end of a process and returns its status; kills it and fails where it goes on."""
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        kill(process)
+        pytest.fail(f"{_name(process)} did not end within {seconds:g} s")
+
+
+def kill(process: subprocess.Popen[Any]) -> None:
+    """As kill -9, and takes its status: one that the kernel does not let go of is left to it, with a failure."""
+    process.kill()
+    try:
+        process.wait(PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.returncode = -9  # nothing waits for it any more, not even at the interpreter's end
+        pytest.fail(f"{_name(process)} cannot be killed")
+
+
+@contextlib.contextmanager
+def running(command: Sequence[Any], **options: Any) -> Iterator[subprocess.Popen[Any]]:
+    """A process that is killed at the end where it still runs; `options` as for `subprocess.Popen`."""
+    process = subprocess.Popen(list(map(os.fspath, command)), **options)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            kill(process)
+        for pipe in (process.stdin, process.stdout, process.stderr):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+
+def read(source: int | IO[Any], seconds: float = PATIENCE_S, what: str = "a process's output") -> bytes:
+    """What comes next on a pipe or terminal; b"" at its end, fails where nothing comes."""
+    descriptor = source if isinstance(source, int) else source.fileno()
+    if not select.select([descriptor], [], [], seconds)[0]:
+        pytest.fail(f"nothing came within {seconds:g} s: {what}")
+    return os.read(descriptor, 1 << 16)
+
+
+def line(process: subprocess.Popen[Any], seconds: float = PATIENCE_S) -> str:
+    """The next line of a process's standard output, or of its standard error where that alone is a pipe.
+
+    Takes it octet by octet, so that nothing behind it is lost to other readers.
+    """
+    pipe = process.stdout or process.stderr
+    assert pipe is not None
+    end, found = time.monotonic() + seconds, bytearray()
+    while not found.endswith(b"\n"):
+        if not select.select([pipe.fileno()], [], [], max(end - time.monotonic(), 0.0))[0]:
+            pytest.fail(f"{_name(process)} said no line within {seconds:g} s, only {bytes(found)!r}")
+        octet = os.read(pipe.fileno(), 1)
+        if not octet:
+            break
+        found += octet
+    return found.decode()
+
+
+def _name(process: subprocess.Popen[Any]) -> str:
+    command = process.args if isinstance(process.args, list) else [process.args]
+    return f"process {process.pid} ({' '.join(map(str, command))[:200]})"
