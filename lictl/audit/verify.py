@@ -8,15 +8,14 @@ chain (`lictl.audit.succession`). What only an anchor shows, or a later key: tha
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import time
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from lictl.audit.anchor import Head, code
+from lictl.audit.crew import look_at_all
 from lictl.audit.diagnose import Diagnosis, Fault, diagnose
 from lictl.audit.entry import GENESIS, parse_entry
 from lictl.audit.files import first_line, list_files
@@ -165,13 +164,7 @@ def _run(looks: Sequence[Callable[[], FileScan]], total: int, processes: int | N
     if total < INLINE_BYTES or (processes is not None and processes <= 1):
         yield from (look() for look in looks)
         return
-    # Fresh processes: a daemon has threads, which a fork would copy halfway, and a data path that needs this one's GIL.
-    with ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        yield from pool.map(_call, looks)
-
-
-def _call(look: Callable[[], FileScan]) -> FileScan:
-    return look()
+    yield from look_at_all(looks, workers)
 
 
 def _settled(
