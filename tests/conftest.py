@@ -70,6 +70,13 @@ def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="needs root: it loads BPF programs or makes network namespaces"))
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Writes down what failed, for tools/run-tests: pytest's own list forgets what ended with its process."""
+    if report.failed and "LICTL_TEST_FAILED" in os.environ and not _is_worker():
+        with Path(os.environ["LICTL_TEST_FAILED"]).open("a") as file:
+            file.write(f"{report.nodeid}\n")
+
+
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     """Looks for namespaces, mounts and processes of this session; anything found fails it, and is then removed."""
     if _is_worker() or os.geteuid() != 0:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Adds up the JUnit files of a check and closes it with one line: `N passed, N failed, N skipped`.
 
-What failed beside other tests (`*-company.xml`) and has run again alone (`*-again.xml`) counts as it went alone.
+What failed beside other tests and has run again alone (`*-again.xml`) counts as it went alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ def main(folder: str, failed_parts: list[str]) -> int:
     total = [0, 0, 0]
     for path in sorted(Path(folder).glob("*.xml")):
         part = counts(path)
-        if path.stem.endswith("-company") and path.with_stem(path.stem.replace("-company", "-again")).exists():
+        name, _, step = path.stem.rpartition("-")
+        if step != "again" and part[1] and path.with_stem(f"{name}-again").exists():
             print(f"{path.stem}: {part[1]} failed beside other tests, and ran again alone")
             part = (part[0], 0, part[2])
         print(f"{path.stem}: {part[0]} passed, {part[1]} failed, {part[2]} skipped")
