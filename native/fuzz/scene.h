@@ -35,6 +35,20 @@ static uint64_t take(struct input *in, uint32_t octets)
 	return value;
 }
 
+/* Of any length from one bit to 64; nought, or 2^63 and more, about one time in fifty. */
+static uint64_t take_any(struct input *in)
+{
+	return take(in, 8) >> take(in, 1) % 64;
+}
+
+/* Bits of which each is set one time in eight: a batch in which everything is odd ends at its first record. */
+static uint8_t take_few(struct input *in)
+{
+	uint32_t bits = (uint32_t)take(in, 3);
+
+	return (uint8_t)(bits & bits >> 8 & bits >> 16);
+}
+
 static void *room_for(size_t size)
 {
 	void *memory = malloc(size);
@@ -111,11 +125,11 @@ static void make_record(struct input *in, struct scene *s, uint32_t i, uint8_t k
 {
 	static const uint8_t protocols[8] = {6, 17, 1, 58, 132, 136, 44, 50};
 	struct li_rec *rec = &s->recs[i];
-	uint8_t odd = (uint8_t)take(in, 1), some = (uint8_t)take(in, 1);
+	uint8_t odd = take_few(in), some = (uint8_t)take(in, 1);
 
 	for (uint32_t at = 0; at < sizeof(*rec); at++)
 		((uint8_t *)rec)[at] = odd & 1 ? (uint8_t)take(in, 1) : (uint8_t)(some + at);
-	rec->kind = (odd & 0xc0) == 0xc0 && !(some & 7) ? rec->kind : kind;
+	rec->kind = odd & 128 && !(some & 7) ? rec->kind : kind;
 	rec->cap_len = kind == LI_REC_HEADER ? 0 : length(in);
 	rec->wire_len = odd & 2 ? rec->wire_len : rec->cap_len;
 	rec->l3_len = odd & 4 ? rec->l3_len : length(in);
@@ -125,7 +139,7 @@ static void make_record(struct input *in, struct scene *s, uint32_t i, uint8_t k
 	s->data[i] = noise(in, rec->cap_len);
 	if (odd & 16)
 		return;
-	rec->ip_version = odd & 32 ? 6 : 4;
+	rec->ip_version = rec->present & 128 ? 6 : 4;
 	rec->proto = protocols[some % 8];
 	rec->present |= LI_HAS_IP;
 	rec->frag = (some >> 3) % 4;
@@ -137,7 +151,7 @@ static void make_record(struct input *in, struct scene *s, uint32_t i, uint8_t k
 /* Which records in which order, and their numbers: ascending, with losses between. */
 static void make_selection(struct input *in, struct scene *s)
 {
-	uint64_t last = take(in, 1) & 1 ? take(in, 8) & ~(1ull << 40) : take(in, 1); /* numbers never turn over */
+	uint64_t last = take_any(in) & ~(1ull << 40); /* numbers never turn over */
 	uint32_t step = (uint32_t)take(in, 1) | 1;
 
 	s->selection.n = s->n;
@@ -160,7 +174,7 @@ static void make_constants(struct input *in, struct scene *s)
 	s->liid = room_for(liid_len + 1);
 	memset(s->liid, 'L', liid_len);
 	s->liid[liid_len] = 0;
-	s->n_ids = (uint32_t)take(in, 1) % (MOST_IDS + 1);
+	s->n_ids = MOST_IDS - (take(in, 1) & 3 ? 0 : (uint32_t)take(in, 1) % (MOST_IDS + 1));
 	s->ids = room_for(s->n_ids * sizeof(*s->ids));
 	for (uint32_t i = 0; i < s->n_ids; i++)
 		s->ids[i] = (int32_t)(i * 7 % 31) - 1;
@@ -185,7 +199,7 @@ static void make_constants(struct input *in, struct scene *s)
 	s->atis.content_len = (uint32_t)take(in, 2) % 404 & ~1u;
 	s->atis.names = nulls(s->atis.names_len);
 	s->atis.content = nulls(s->atis.content_len);
-	s->atis.digits = (uint32_t)take(in, 1) % 11;
+	s->atis.digits = take(in, 1) & 15 ? (uint32_t)take(in, 1) % 9 + 1 : (uint32_t)take(in, 1) % 11;
 	s->atis.most = take(in, 1) & 1 ? (uint32_t)take(in, 1) + (take(in, 1) & 1 ? LN_DATAGRAM_MAX - 255 : 0) : 0;
 }
 
@@ -208,8 +222,8 @@ static void make_flows(struct input *in, struct scene *s)
 		flow->dst_port = rec->dst_port;
 		memcpy(flow->src, rec->src, 16);
 		memcpy(flow->dst, rec->dst, 16);
-		flow->packets = take(in, rec->kind & 1 ? 8 : 1);
-		flow->bytes = take(in, rec->kind & 1 ? 8 : 2);
+		flow->packets = take_any(in);
+		flow->bytes = take_any(in);
 		flow->unsized = rec->present & LI_HAS_LENGTH ? 0 : flow->packets;
 		flow->first_ns = rec->ktime_ns;
 		flow->last_ns = rec->utc_ns;

@@ -58,8 +58,8 @@ def main(folder: Path) -> None:
     raw = [frame[14:] for frame in some if frame[12:14] == b"\x08\0"][:5]
     files = [pcap(some[at : at + 4]) for at in range(0, len(some), 40)] + [pcap(raw, link=101), pcap(raw, 0xA1B23C4D)]
     files += [pcapng(some[at : at + 3]) for at in range(0, len(some), 40)] + [pcapng(raw, link=101)]
-    # One scene for each format: its number, and what chance begins with.
-    scenes = [bytes((number, 0, 0, 0, 0)) for number in range(ENCODERS)]
+    # Some scenes for each format: its number, and what chance begins with.
+    scenes = [bytes((number, 0, 0, 0, chance)) for number in range(ENCODERS) for chance in range(8)]
     for name, seeds in (("parse_fuzz", inputs), ("file_fuzz", files), ("encode_fuzz", scenes)):
         (folder / name).mkdir(parents=True, exist_ok=True)
         for number, seed in enumerate(seeds):
