@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, TypeVar
 
 import typer
@@ -11,7 +12,7 @@ from lictl.errors import LictlError, UsageError
 from lictl.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 _T = TypeVar("_T")
 
@@ -19,6 +20,19 @@ _T = TypeVar("_T")
 def say(text: str) -> None:
     """A line or more for the person who is asked."""
     typer.echo(text, err=True)
+
+
+@contextlib.contextmanager
+def to_the_end() -> Iterator[None]:
+    """Who gives up amid the questions, by Ctrl-C or by the end of the input, has the command do nothing.
+
+    Raises:
+        Abort: the person has given up.
+    """
+    try:
+        yield
+    except (EOFError, KeyboardInterrupt):
+        raise typer.Abort from None
 
 
 def ask(key: str, why: str, take: Callable[[str], _T], default: str | None = None, hint: str = "") -> _T:
@@ -55,7 +69,8 @@ def choose(key: str, why: str, values: Mapping[str, str], default: str | None = 
             raise UsageError(f"{answer!r} is none of them.", f"There are {', '.join(values)}.")
         return answer
 
-    lines = [f"  {value:<14} {what}" for value, what in values.items()]
+    width = max(map(len, values))
+    lines = [f"  {value:<{width}}  {what}" for value, what in values.items()]
     return ask(key, "\n".join([why, *lines]), take, default)
 
 

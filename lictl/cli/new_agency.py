@@ -10,7 +10,7 @@ import typer
 
 from lictl.cli import state
 from lictl.cli.agency_request import add
-from lictl.cli.asking import yes
+from lictl.cli.asking import to_the_end, yes
 from lictl.errors import UsageError
 from lictl.home import Home
 
@@ -34,13 +34,11 @@ def new(
     Nothing is added before you confirm it at the end.
     """
     now = state.use(home, as_json)
-    try:
+    with to_the_end():
         request = _asked(now, name)
         place = [] if now.home.root == Home.default().root else ["--home", shlex.quote(str(now.home.root))]
         command = " ".join([request.command(name), *place])
         confirmed = yes("Add it", f"The same without questions:\n  {command}")
-    except (EOFError, KeyboardInterrupt):
-        confirmed = False
     if not confirmed:
         raise typer.Abort
     add(now, name, request)

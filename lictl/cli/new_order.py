@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lictl.cli import files, output, state
-from lictl.errors import LictlError, RefusedError
+from lictl.cli.asking import ask, choose, say, to_the_end
+from lictl.errors import LictlError, RefusedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -40,50 +41,51 @@ def new(
     now = state.use(home, as_json)
     if file.exists() and not replace:
         raise RefusedError(f"{file} is there already.", "Name another file, or say --replace.")
+    files.require_place(file)
     kinds, agencies = _kinds(now), _agencies(now)
-    _say("What the order says is asked for, not what would be convenient: copy it from the paper before you.")
-    interview = Interview(_choose(kinds), kinds, agencies)
+    with to_the_end():
+        say("What the order says is asked for, not what would be convenient: copy it from the paper before you.")
+        interview = Interview(_authority(kinds), kinds, agencies)
+        _interview(interview)
+    files.write_private(file, interview.text().encode())
+    say("")
+    output.answer(now, {"file": str(file)}, f"Wrote {file}.\nNext: lictl warrant check {file}")
+
+
+def _interview(interview: Interview) -> None:
+    """Asks everything, then again what does not go together."""
     for question in interview.questions():
         _ask(interview, question)
     while missing := interview.problems():
-        _say(f"\nNot complete yet: {len(missing)} to be put right.")
+        say(f"\nNot complete yet: {len(missing)} to be put right.")
         for problem in missing:
-            _say(f"  {problem}")
+            say(f"  {problem}")
         again = [question for question in interview.questions() if interview.concerns(question, missing)]
         if not again:
             raise RefusedError("the order cannot be written as it was answered.", "Begin anew.")
         for question in again:
             _ask(interview, question)
-    files.write_private(file, interview.text().encode())
-    output.answer(now, {"file": str(file)}, f"\nWrote {file}.\nNext: lictl warrant check {file}")
 
 
-def _choose(kinds: Mapping[str, Authority]) -> Authority:
-    _say("\nOn what does the interception rest? Compliance with a technical standard is no authority: name the order.")
-    for authority in kinds.values():
-        emergency = "; emergency" if authority.emergency else ""
-        _say(f"  {authority.kind:<28}{authority.title} ({authority.citation}), at most {authority.longest}{emergency}")
-    while True:
-        answer = str(typer.prompt("authority", err=True)).strip()
-        if answer in kinds:
-            return kinds[answer]
-        _say(f"  {answer!r} is none of them.")
+def _authority(kinds: Mapping[str, Authority]) -> Authority:
+    why = (
+        "On what does the interception rest? Compliance with a technical standard is no authority: name the order.\n"
+        "There are, each with its law and its longest term:"
+    )
+    return kinds[choose("authority", why, {kind: _title(each) for kind, each in kinds.items()})]
+
+
+def _title(authority: Authority) -> str:
+    emergency = "; emergency" if authority.emergency else ""
+    return f"{authority.title} ({authority.citation}), at most {authority.longest}{emergency}"
 
 
 def _ask(interview: Interview, question: Question) -> None:
-    _say(f"\n{question.title}\n  {question.why}")
-    while True:
-        given = interview.default(question)
-        answer = str(typer.prompt(question.key, default=given or None, err=True)).strip()
-        wrong = interview.answer(question, answer)
-        if not wrong:
-            return
-        for problem in wrong:
-            _say(f"  {problem.what}; {problem.fix}.")
+    def take(answer: str) -> None:
+        if wrong := interview.answer(question, answer):
+            raise UsageError(" ".join(f"{problem.what}; {problem.fix}." for problem in wrong))
 
-
-def _say(text: str) -> None:
-    typer.echo(text, err=True)
+    ask(question.key, f"{question.title}\n  {question.why}", take, interview.default(question) or None)
 
 
 def _kinds(now: state.State) -> Mapping[str, Authority]:

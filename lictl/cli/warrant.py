@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lictl.cli import output, state
+from lictl.cli import asking, output, state
 from lictl.cli.files import read_text
 from lictl.cli.order_text import COLUMNS, row, shown
 from lictl.errors import UsageError
@@ -142,8 +142,10 @@ def destroy_key(
     """Makes all that names the subject of a closed order unreadable for good. For approvers."""
     now = state.use(home, as_json)
     if not yes:
-        question = f"Destroy the key of {name}? Nobody can read its targets and files afterwards."
-        typer.confirm(question, abort=True, err=True)
+        with asking.to_the_end():
+            sure = asking.yes("Destroy it", f"The key of {name}: nobody can read its targets and files afterwards.")
+        if not sure:
+            raise typer.Abort
     _act(now, "warrant.destroy-key", "Key destroyed of", name=name)
 
 

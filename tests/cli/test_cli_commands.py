@@ -478,11 +478,12 @@ def test_a_command_line_that_cannot_be_read_fails_in_json_too(line: list[str], w
 
 
 def test_a_question_without_a_yes_is_no_defect(tmp_path: Path) -> None:
-    """Nothing is done, and the exit code is that of an interruption."""
+    """Nothing is done, the exit code is that of an interruption, and the question does not stand in the outcome."""
     for given in ("n\n", ""):
         result = RUNNER.invoke(app, ["--json", "--home", str(tmp_path), "warrant", "destroy-key", "LIID1"], input=given)
         assert result.exit_code == 130
         assert json.loads(result.stderr.splitlines()[-1])["error"]["code"] == 130
+        assert result.stdout == ""
 
 
 def test_role_holders_may_name_a_home_that_they_cannot_read(home: Path) -> None:

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -99,3 +102,23 @@ def test_a_file_that_is_there_is_kept(home: Path, tmp_path: Path) -> None:
     (tmp_path / "order.toml").write_text("mine")
     told({}, tmp_path / "order.toml", code=3)
     assert (tmp_path / "order.toml").read_text() == "mine"
+
+
+def test_standard_output_is_the_outcome_alone(home: Path, tmp_path: Path) -> None:
+    """Through pipes, as a program sees it: one JSON document from the first octet on, every question beside it."""
+    answers = {**PEN_TRAP, "signed_at": when(-2), "starts": when(-1)}
+    file = tmp_path / "order.toml"
+    done = subprocess.run(
+        [sys.executable, "-m", "lictl", "--json", "warrant", "new", str(file)], input="\n".join(answers.values()) + "\n",
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == json.dumps({"file": str(file)}, indent=2) + "\n"
+    assert "targets: " in done.stderr
+
+
+def test_no_place_for_the_file_is_told_before_the_first_question(home: Path, tmp_path: Path) -> None:
+    """Nobody copies a whole order for nothing."""
+    text = told({}, tmp_path / "none" / "order.toml", code=6)
+    assert "cannot be written" in text
+    assert "authority: " not in text
