@@ -25,7 +25,7 @@ class Arming:
 
     Args:
         rooms: the parts of the daemon.
-        write: makes the kernel's tables those of the orders whose phase is ARMED.
+        write: makes the kernel's tables those of the orders whose phase is ACTIVE.
         publish: tells the mediator.
     """
 
@@ -47,7 +47,7 @@ class Arming:
         self._write_together(orders)
         faults.point("warrant.arm.armed")
         self._publish()
-        done = {o.id: o for o in orders if o.phase is Phase.ARMED and o.id in fresh}
+        done = {o.id: o for o in orders if o.phase is Phase.ACTIVE and o.id in fresh}
         stored = self._rooms.store.armed_all(done, now_ns()) if done else []
         for warrant in stored:
             done[warrant.id].warrant = warrant
@@ -59,7 +59,7 @@ class Arming:
     def _write_together(self, orders: Sequence[LiveOrder]) -> None:
         """All in one change; after the kernel refused that, those that it does not refuse."""
         for order in orders:
-            order.phase = Phase.ARMED
+            order.phase = Phase.ACTIVE
         self._publish()
         try:
             self._write()
@@ -72,7 +72,7 @@ class Arming:
         for order in orders:
             order.phase = Phase.WAITING
         for order in orders:
-            order.phase = Phase.ARMED
+            order.phase = Phase.ACTIVE
             try:
                 self._write()
                 self._rooms.alarms.clear("kernel-tables", order.id)

@@ -68,10 +68,10 @@ class Enlisting:
                 self._rooms.store.release_slot(warrant.id)  # it ended without ever having been armed
                 return None
             return self._try(warrant, Phase.ENDING, openings, active=False)
-        phase = Phase.ARMED if warrant.state in LIVE else Phase.SUSPENDED
+        phase = Phase.ACTIVE if warrant.state in LIVE else Phase.SUSPENDED
         if phase is Phase.SUSPENDED and not known:
             return self.order(warrant, phase)
-        opened = self._try(warrant, phase, openings, active=active and phase is Phase.ARMED)
+        opened = self._try(warrant, phase, openings, active=active and phase is Phase.ACTIVE)
         return opened or self._later(warrant)
 
     def _later(self, warrant: Warrant) -> LiveOrder:

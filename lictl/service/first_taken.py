@@ -34,7 +34,7 @@ class FirstTaken:
         """
         known = set()
         for order in registry.orders():
-            if order.phase is not Phase.ARMED or order.warrant.first_taken_ns is not None:
+            if order.phase is not Phase.ACTIVE or order.warrant.first_taken_ns is not None:
                 continue
             known.add(order.id)
             armed = now_ns() - int((time.monotonic() - order.since) * 1e9)

@@ -139,7 +139,7 @@ class Housekeeping:
         self._firsts.look(self._registry, self._trusted())
 
     def _settle(self) -> None:
-        phases = (Phase.ARMED, Phase.SUSPENDED, Phase.WAITING)
+        phases = (Phase.ACTIVE, Phase.SUSPENDED, Phase.WAITING)
         served = [order for order in self._registry.orders() if order.phase in phases and order.streams]
         if not served:
             return
@@ -192,7 +192,7 @@ class Housekeeping:
     def _watch_order(self, order: LiveOrder) -> None:
         alarms = self._rooms.alarms
         alarms.when(
-            order.warrant.emergency and order.phase is Phase.ARMED, "emergency", order.id,
+            order.warrant.emergency and order.phase is Phase.ACTIVE, "emergency", order.id,
             f"EMERGENCY: order {order.id} is in force by the act of one person, until "
             f"{format_rfc3339(order.warrant.ends_ns)}.",
         )  # fmt: skip
@@ -208,7 +208,7 @@ class Housekeeping:
                 bool(broken) or refused, "spool", name,
                 f"The spool for {name} cannot be written, or could not a moment ago; {disk} packets are lost.",
             )  # fmt: skip
-        if order.phase is Phase.ARMED:
+        if order.phase is Phase.ACTIVE:
             counts = self._rooms.probe.slot_counts(order.warrant.slot)
             lost = counts.lost_ring + counts.lost_matches + counts.lost_frame
             recent = self._since_loss(f"ring {order.id}", lost) < RING_HOLD_S
@@ -276,6 +276,6 @@ def final_settlement(rooms: Rooms, orders: list[LiveOrder]) -> None:
     Raises:
         LictlError: as of the data path.
     """
-    live = [order for order in orders if order.phase in (Phase.ARMED, Phase.ENDING)]
+    live = [order for order in orders if order.phase in (Phase.ACTIVE, Phase.ENDING)]
     taken = snapshot(rooms, live)
     rooms.datapath.call(lambda: settle(rooms, taken))

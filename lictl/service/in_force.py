@@ -60,7 +60,7 @@ class InForce:
             phase = self._registry.enforce(order)
         except LictlError:  # it is approved all the same, and the daemon goes on trying
             return _REFUSED
-        if phase is Phase.ARMED:
+        if phase is Phase.ACTIVE:
             return _ARMED
         return _WAITS if self._registry.early(order) else _REFUSED
 

@@ -38,13 +38,13 @@ COUNTERS_FOLDED = 0
 class Phase(enum.StrEnum):
     """Where an order stands in this daemon.
 
-    waiting: its window has not begun, it is not in the kernel. armed: it is in the kernel. suspended: it is out of the
+    waiting: its window has not begun, it is not in the kernel. active: it is in the kernel. suspended: it is out of the
     kernel until an approver resumes it. ending: it is out of the kernel, its last records are being taken.
     delivering: its streams are complete, the agencies do not have all yet.
     """
 
     WAITING = "waiting"
-    ARMED = "armed"
+    ACTIVE = "active"
     SUSPENDED = "suspended"
     ENDING = "ending"
     DELIVERING = "delivering"

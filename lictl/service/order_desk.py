@@ -308,7 +308,7 @@ class OrderDesk:
         return self._store.standing(_text(name, "name")) or self._store.get(name)
 
     def _told(self, order: Warrant, effect: str) -> dict[str, Any]:
-        return {**summary(order), "armed": order.state == "active", "effect": effect}
+        return {**summary(order), "effect": effect}
 
 
 class _Stopping:

@@ -103,7 +103,7 @@ class Registry:
             self._taking_up = TakeUp(self._rooms, here, lambda some: self._take_up_all(some, openings, allowed=allowed))
             self._taking_up.run([warrant for warrant in unfinished if not self._entry.was_armed_here(warrant)])
             self._taking_up = None
-            armed = [order for order in self._orders.values() if order.phase is Phase.ARMED]
+            armed = [order for order in self._orders.values() if order.phase is Phase.ACTIVE]
             for order in armed:
                 order.phase = Phase.WAITING
             if allowed:
@@ -135,7 +135,7 @@ class Registry:
         """Works for an order as the store has it now: new, let go on, extended or amended.
 
         Returns:
-            ARMED, or WAITING where its window has not begun or the kernel does not take it yet (an alarm says so).
+            ACTIVE, or WAITING where its window has not begun or the kernel does not take it yet (an alarm says so).
         """
         with self._lock:
             order = self._orders.get(warrant.id)
@@ -166,13 +166,13 @@ class Registry:
             agree(self._rooms, [order], active=False)
             return
         order.starts_ns, order.ends_ns = warrant.starts_ns, warrant.ends_ns
-        if order.phase is Phase.ARMED and to_armed(before) != to_armed(warrant):
+        if order.phase is Phase.ACTIVE and to_armed(before) != to_armed(warrant):
             self._write_armed()
             agree(self._rooms, [order], active=True)
 
     def check(self, file: WarrantFile, instead: Warrant | None = None) -> None:
         """Refuses an order that the kernel's tables have no room for. Raises TargetLimitError."""
-        phases = (Phase.WAITING, Phase.ARMED, Phase.SUSPENDED)
+        phases = (Phase.WAITING, Phase.ACTIVE, Phase.SUSPENDED)
         with self._lock:
             others = [o.warrant for o in self._orders.values() if o.phase in phases]
             self._room.check(file, [o for o in others if instead is None or o.id != instead.id])
@@ -185,7 +185,7 @@ class Registry:
         """
         self._halted.add(warrant.id)
         running = self.live.get(warrant.claim) if warrant.generation else None
-        if running is not None and running.phase is Phase.ARMED:
+        if running is not None and running.phase is Phase.ACTIVE:
             running.ends_ns = min(running.ends_ns, now_ns())
             self._rooms.probe.write_slot(warrant.slot, EMPTY_SLOT)
 
@@ -202,7 +202,7 @@ class Registry:
                 if warrant.generation:
                     self._over([(order, warrant)])
             elif order is not None:
-                armed = order.phase is Phase.ARMED
+                armed = order.phase is Phase.ACTIVE
                 order.warrant, order.phase, order.since = warrant, Phase.SUSPENDED, time.monotonic()
                 if armed:
                     self._write_armed()
@@ -241,7 +241,7 @@ class Registry:
         """
         now = now_ns()
         may_end = trusted()
-        phases = (Phase.ARMED, Phase.WAITING, Phase.SUSPENDED)
+        phases = (Phase.ACTIVE, Phase.WAITING, Phase.SUSPENDED)
         with self._lock:
             self._hold_back(now)
             self._arm_due(now)
@@ -252,7 +252,7 @@ class Registry:
 
     def _hold_back(self, now: int) -> None:
         """By a clock that is doubted the kernel would go on with what is over."""
-        held = [o for o in self._orders.values() if o.phase is Phase.ARMED and not self._time.open(o, now)]
+        held = [o for o in self._orders.values() if o.phase is Phase.ACTIVE and not self._time.open(o, now)]
         if self._time.doubt and held:
             for order in held:
                 order.phase, order.since = Phase.WAITING, time.monotonic()
@@ -309,7 +309,7 @@ class Registry:
     def _arm(self, orders: Sequence[LiveOrder]) -> None:
         armed = [self._orders[order.id] for order in orders]
         self._arming.arm(armed)
-        agree(self._rooms, [order for order in armed if order.phase is Phase.ARMED], active=True)
+        agree(self._rooms, [order for order in armed if order.phase is Phase.ACTIVE], active=True)
 
     def _end(self, over: Sequence[tuple[LiveOrder, Warrant]]) -> None:
         """Takes orders out of the kernel's tables, all of them in one change."""
@@ -323,7 +323,7 @@ class Registry:
     # ---- the kernel's tables
 
     def _write_armed(self) -> None:
-        armed = [o.warrant for o in self._orders.values() if o.phase is Phase.ARMED and o.id not in self._halted]
+        armed = [o.warrant for o in self._orders.values() if o.phase is Phase.ACTIVE and o.id not in self._halted]
         self._kernel.write(armed)
 
     def _publish(self) -> None:

@@ -72,7 +72,7 @@ class Case:
     def active(self) -> None:
         self.submitted()
         told = self.approver("warrant.approve", name=self.liid)
-        assert told["armed"], told
+        assert told["state"] == "active", told
         assert self.row["state"] == "active"
         assert self.armed
 

@@ -32,7 +32,7 @@ def test_an_order_whose_account_cannot_be_written_is_not_in_force(rig: Rig) -> N
     assert rig.warrant("L-1")["state"] == "waiting"
     rig.send(2)
     (rig.home.root / "accounts").unlink()
-    rig.wait(lambda: rig.warrant("L-1")["state"] == "armed", "it is armed")
+    rig.wait(lambda: rig.warrant("L-1")["state"] == "active", "it is armed")
     rig.send(3)
     rig.wait(lambda: rig.stream("L-1")["matched"] == 3, "it has what came since")
     assert "agency-gone" not in rig.alarms()

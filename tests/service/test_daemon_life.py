@@ -36,12 +36,15 @@ def test_from_order_to_agency_and_back_to_nothing(rig: Rig) -> None:
     rig.receive()
     rig.serve()
     rig.send(10)
-    assert rig.add("L1")["armed"] is True
+    assert rig.add("L1")["state"] == "active"
     rig.send(100)
     rig.send(50, destination=TARGET, source=OTHER)
     rig.send(30, source=OTHER, destination="198.51.100.2")
     account = rig.settled("L1", 150)
     assert account["delivered"] == 150
+    warrant = rig.warrant("L1")
+    assert warrant["state"] == warrant["lifecycle"] == "active", "the status has the word of `warrant list`"
+    assert "armed" not in rig.run("status").stdout
     assert rig.alarms() == []
     rig.revoke("L1")
     rig.send(40)
@@ -241,7 +244,7 @@ def _in_window(rig: Rig) -> bool:
 def test_an_order_waits_for_its_window(rig: Rig) -> None:
     """Before its window an order is in the store only; a revocation then leaves nothing."""
     rig.serve()
-    assert rig.add("L1", starts=3000)["armed"] is False
+    assert rig.add("L1", starts=3000)["state"] == "approved"
     rig.send(5)
     assert rig.warrant("L1")["state"] == "waiting"
     assert rig.status()["totals"]["records"] == 0
@@ -257,7 +260,7 @@ def test_an_order_is_armed_when_its_window_begins(rig: Rig) -> None:
     rig.add("L1", starts=11.5)
     assert rig.warrant("L1")["state"] == "waiting"
     rig.send(5)
-    rig.wait(lambda: rig.warrant("L1")["state"] == "armed", "the order is armed")
+    rig.wait(lambda: rig.warrant("L1")["state"] == "active", "the order is armed")
     rig.send(5)
     assert rig.stream("L1")["matched"] == 0
     rig.wait(lambda: _sent_inside(rig), "its window has begun")
@@ -272,7 +275,7 @@ def _sent_inside(rig: Rig) -> bool:
 def test_an_order_stored_without_a_daemon_is_armed_at_the_start(rig: Rig) -> None:
     """`warrant add` says so, and `serve` arms it."""
     done = rig.team.add(order("L1"))
-    assert done["armed"] is False
+    assert done["state"] == "approved"
     assert "lictl serve" in done["effect"]
     rig.serve()
     rig.send(9)

@@ -401,7 +401,7 @@ def test_an_order_that_was_revoked_before_its_window_began_keeps_no_daemon_from_
         now = machine.now_ns
         text = text_of("L1", ["203.0.113.1"], now + 5 * NS, now + HOUR_S * NS, now - NS)
         machine.ask(OPERATOR_UID, "warrant.add", text=text, name="x", submit=True)
-        assert machine.ask(APPROVER_UID, "warrant.approve", name="L1")["armed"], "in time for the lead"
+        assert machine.ask(APPROVER_UID, "warrant.approve", name="L1")["state"] == "active", "in time for the lead"
         machine.step(-HOUR_S * NS)
         machine.set(FAULT, "warrant.revoke.recorded:1")
         with pytest.raises(DiedError):
@@ -418,7 +418,7 @@ def test_an_order_whose_stop_could_not_be_kept_stays_out_of_the_kernel(tmp_path:
         now = machine.now_ns
         text = text_of("L1", ["203.0.113.1"], now - NS, now + HOUR_S * NS, now - 2 * NS)
         machine.ask(OPERATOR_UID, "warrant.add", text=text, name="x", submit=True)
-        assert machine.ask(APPROVER_UID, "warrant.approve", name="L1")["armed"]
+        assert machine.ask(APPROVER_UID, "warrant.approve", name="L1")["state"] == "active"
         with contextlib.closing(sqlite3.connect(machine.home.database, isolation_level=None)) as database:
             database.execute("BEGIN IMMEDIATE")
             with pytest.raises(LictlError):

@@ -36,7 +36,7 @@ def test_windows_that_begin_together(rig: Rig) -> None:
     rig.serve()
     store = Store.open(rig.home.database)
     for number in range(4):
-        assert rig.add(f"L{number}", starts=14, targets=f"ip:203.0.113.{number + 1}")["armed"] is False
+        assert rig.add(f"L{number}", starts=14, targets=f"ip:203.0.113.{number + 1}")["state"] == "approved"
         if number == 1:
             in_the_way = accounts_folder(rig.home, store.get("L1"))
             in_the_way.parent.mkdir(mode=0o700)
@@ -46,7 +46,7 @@ def test_windows_that_begin_together(rig: Rig) -> None:
     assert sorted(_phases(rig)) == ["armed", "armed", "armed", "waiting"]
     assert "agency-gone" in rig.alarms()
     in_the_way.unlink()
-    rig.wait(lambda: _phases(rig) == ["armed"] * 4, lambda: f"all are armed: {_phases(rig)}")
+    rig.wait(lambda: _phases(rig) == ["active"] * 4, lambda: f"all are armed: {_phases(rig)}")
     assert rig.alarms() == []
 
 
@@ -72,7 +72,7 @@ def test_an_order_that_waits_for_the_disk_at_the_start_is_served_later(rig: Rig)
     rig.serve()
     assert _phases(rig) == ["waiting"]
     in_the_way.unlink()
-    rig.wait(lambda: _phases(rig) == ["armed"], lambda: f"it is armed: {_phases(rig)}")
+    rig.wait(lambda: _phases(rig) == ["active"], lambda: f"it is armed: {_phases(rig)}")
     rig.send(5)
     rig.wait(lambda: rig.stream("L1")["in_spool"] == 5, "its packets are spooled")
 

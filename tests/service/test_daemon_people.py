@@ -63,7 +63,7 @@ def test_a_suspended_order_takes_nothing_until_an_approver_resumes_it(rig: Rig) 
     assert rig.warrant("L1")["lifecycle"] == "suspended"
     with pytest.raises(RefusedError):
         rig.team.operator("warrant.resume", name="L1")
-    assert rig.team.approver("warrant.resume", name="L1")["armed"]
+    assert rig.team.approver("warrant.resume", name="L1")["state"] == "active"
     rig.send(3)
     rig.settled("L1", 5)
     assert rig.numbers() == [0, 1, 7, 8, 9]
@@ -169,4 +169,4 @@ def test_a_changed_role_table_counts_at_once(rig: Rig) -> None:
         rig.add("L1")
     assert rig.status()["warrants"] == []
     rig.call("role.grant", user="64102", role="approver")
-    assert rig.team.approver("warrant.approve", name="L1")["armed"]
+    assert rig.team.approver("warrant.approve", name="L1")["state"] == "active"

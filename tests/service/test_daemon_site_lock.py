@@ -41,13 +41,13 @@ def test_nothing_is_armed_until_an_approver_confirms(rig: Rig) -> None:
     with pytest.raises(RefusedError, match=r"authorities data: was .* Nothing is armed"):
         rig.add("AFTER", targets="ip:203.0.113.3")
     rig.wait(lambda: "site-lock" in rig.alarms(), "the alarm")
-    assert _states(rig)["BEFORE"] == "armed"
+    assert _states(rig)["BEFORE"] == "active"
     assert _states(rig)["DUE"] == "waiting"
     with pytest.raises(RefusedError, match="approver"):
         as_user(OPERATOR_UID, lambda: rig.call("profile.confirm", reason="why not"))
     found = as_user(APPROVER_UID, lambda: rig.call("profile.confirm", reason="counsel wants a day"))
     assert found["arms"] is True
-    rig.wait(lambda: _states(rig).get("DUE") == "armed", lambda: f"it is armed: {_states(rig)}")
+    rig.wait(lambda: _states(rig).get("DUE") == "active", lambda: f"it is armed: {_states(rig)}")
     rig.wait(lambda: "site-lock" not in rig.alarms(), "the alarm is lifted")
 
 

@@ -122,7 +122,7 @@ class Site:
         config: Any = None
         ended = stream.told is not None and stream.told.ended
         self.stream = LiveStream("s", receiver, self.spool, stream, saved, path, config, ended)
-        self.order = LiveOrder(self.warrant, "headers", T0, T0 + 1, Phase.ARMED, 0.0, [self.stream])
+        self.order = LiveOrder(self.warrant, "headers", T0, T0 + 1, Phase.ACTIVE, 0.0, [self.stream])
         self.rooms: Any = SimpleNamespace(
             datapath=SimpleNamespace(call=lambda work: work(), drain_past=lambda _: None),
             workers=SimpleNamespace(wake_all=lambda: None),
@@ -332,7 +332,7 @@ def test_an_order_that_is_held_back_is_told_to_be_suspended(tmp_path: Path) -> N
     assert (site.order.phase, len(written)) == (Phase.WAITING, 1)
     assert site.told() == ["begin", "suspend"]
     open_[0] = True
-    registry._arming = SimpleNamespace(arm=lambda orders: setattr(orders[0], "phase", Phase.ARMED))  # type: ignore[assignment]
+    registry._arming = SimpleNamespace(arm=lambda orders: setattr(orders[0], "phase", Phase.ACTIVE))  # type: ignore[assignment]
     site.order.since = 0.0
     site.rooms.alarms = SimpleNamespace(clear=lambda *_: None)
     registry.expire(trusted=lambda: False)
