@@ -16,6 +16,7 @@ import os
 import re
 import tarfile
 import tempfile
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,6 +28,7 @@ from lictl.audit.succession import succession
 from lictl.audit.verify import Verdict, verify
 from lictl.errors import MachineError, UsageError
 from lictl.home import FILE_MODE
+from lictl.inputs import unreadable
 from lictl.keys.signer import public_pem, signature_is_good
 from lictl.times import format_rfc3339, now_ns
 
@@ -182,7 +184,8 @@ def verify_bundle(
         heads: noted heads that must stand in it.
 
     Raises:
-        UsageError: the file is no bundle.
+        UnavailableError: the file is not there, or cannot be read.
+        UsageError: it is no bundle.
     """
     with tempfile.TemporaryDirectory(prefix="lictl-bundle-") as name:
         folder = Path(name)
@@ -197,7 +200,11 @@ def verify_bundle(
 def _unpack(bundle: Path, folder: Path) -> None:
     wrong = UsageError(f"{bundle} is no bundle of an audit chain.", "Make one with `lictl audit export --bundle FILE`.")
     try:
-        with tarfile.open(bundle, "r:gz") as archive:
+        opened = bundle.open("rb")
+    except OSError as error:
+        raise unreadable(bundle, error, "a bundle") from None
+    try:
+        with opened, tarfile.open(fileobj=opened, mode="r:gz") as archive:
             for member in archive:
                 # Names of our own only, plain files only: nothing can be written outside of the folder.
                 if not (member.isreg() and _MEMBER.fullmatch(member.name)):
@@ -206,9 +213,7 @@ def _unpack(bundle: Path, folder: Path) -> None:
                 with (folder / member.name).open("xb") as out:
                     while content is not None and (part := content.read(1 << 20)):
                         out.write(part)
-    except FileNotFoundError:
-        raise UsageError(f"{bundle} is not there.", "Name a bundle.") from None
-    except (tarfile.TarError, EOFError, OSError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None and not isinstance(error, FileExistsError):
             raise MachineError(f"{bundle} cannot be unpacked: {error.strerror}.", "Make room in TMPDIR.") from None
         raise wrong from None

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from lictl.cli import agency_request, output, state
-from lictl.cli.agency_options import pem, write_secret
+from lictl.cli.agency_options import pem, require_new, write_secret
 from lictl.cli.agency_request import AgencyRequest
 from lictl.errors import UsageError
 
@@ -139,6 +139,8 @@ def keys(
     from lictl.service.administration import call
 
     now = state.use(home, as_json)
+    if payload_key_to is not None:
+        require_new(payload_key_to)  # before it stands in the chain that the key was handed out
     found = call(now.home, "agency.keys", name=name, payload=payload_key_to is not None)
     if payload_key_to is not None:
         write_secret(payload_key_to, found.pop("payload"))

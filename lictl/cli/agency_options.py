@@ -6,12 +6,12 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from lictl.errors import UsageError
+from lictl.cli.files import require_place
+from lictl.errors import MachineError, RefusedError, UsageError
+from lictl.inputs import read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-_LONGEST = 1 << 20
 
 
 def pairs(texts: list[str], option: str) -> dict[str, str]:
@@ -33,30 +33,39 @@ def pem(path: Path | None) -> str:
     """A file's text; "" where none was named.
 
     Raises:
-        UsageError: it cannot be read, or is no text.
+        UnavailableError: it cannot be read.
+        UsageError: it is no text.
     """
     if path is None:
         return ""
     try:
-        if path.stat().st_size > _LONGEST:
-            raise UsageError(f"{path} is too long for a certificate or key.", "Name a PEM file.")
-        return path.read_text("ascii")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.", "Name a PEM file.") from None
+        return read_bytes(path, "a PEM file").decode("ascii")
     except UnicodeDecodeError:
         raise UsageError(f"{path} is no PEM file.", "Convert it: `openssl x509 -inform der`.") from None
+
+
+def require_new(path: Path) -> None:
+    """Before a secret is asked for: whether it could be written into a new file here; errors as of `write_secret`."""
+    if os.path.lexists(path):
+        raise RefusedError(f"{path} is there already.", "Name a new file.")
+    require_place(path)
 
 
 def write_secret(path: Path, text: str) -> None:
     """Writes a secret into a new file that only its owner reads.
 
     Raises:
-        UsageError: there is a file of that name, or it cannot be made.
+        RefusedError: there is a file of that name.
+        MachineError: it cannot be made.
     """
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise RefusedError(f"{path} is there already.", "Name a new file.") from None
     except OSError as error:
-        raise UsageError(f"{path} cannot be made: {error.strerror}.", "Name a new file.") from None
+        raise MachineError(
+            f"{path} cannot be written: {error.strerror}.", "Name a file in a folder of yours."
+        ) from None
     with os.fdopen(descriptor, "w") as file:
         file.write(text + "\n")
 

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from lictl.errors import LictlError, UsageError
 from lictl.home import Home
+from lictl.inputs import read_bytes
 
 Ask = Callable[..., Any]
 Progress = Callable[[int, int, int], None]
@@ -96,10 +97,7 @@ def _by_daemon(ask: Ask, progress: Progress, head: str, thorough: bool) -> dict[
 def _key(path: Path) -> bytes:
     from lictl.keys.signer import read_public_pem
 
-    try:
-        return read_public_pem(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.", "Name the audit.pub of the site.") from None
+    return read_public_pem(read_bytes(path, "the audit.pub of the site"))
 
 
 def pages(ask: Ask, first: int, conditions: dict[str, str | None]) -> Iterator[dict[str, Any]]:

@@ -10,6 +10,7 @@ import typer
 
 from lictl.cli import files, output, state
 from lictl.errors import UsageError
+from lictl.inputs import read_text
 
 
 def register(app: typer.Typer) -> None:
@@ -46,7 +47,7 @@ def certificate(
     now = state.use(home, as_json)
     if sheet not in list(Size):
         raise UsageError(f"There is no sheet {sheet}.", f"Choose one of {', '.join(Size)}.")
-    told = None if incident is None else files.read_text(incident, "an incident file")
+    told = None if incident is None else read_text(incident, "an incident file")
     record = administration.call(
         now.home, "warrant.certificate", name=name, rule=rule, overseer=overseer, incident=told
     )

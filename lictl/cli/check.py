@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from lictl.cli import output, state
-
-MAX_FILE = 1 << 20
+from lictl.inputs import read_text
 
 
 def register(app: typer.Typer) -> None:
@@ -30,9 +30,9 @@ def check(
     from lictl.service.administration import call
 
     now = state.use(home, as_json)
-    path = Path(subject)
-    if path.suffix == ".toml" or path.exists():
-        found = call(now.home, "warrant.check", text=_read(path), name=subject)
+    if subject.endswith(".toml") or os.sep in subject or os.access(subject, os.F_OK):
+        text = read_text(Path(subject), "a warrant file, or an order by its id or LIID")
+        found = call(now.home, "warrant.check", text=text, name=subject)
     else:
         found = call(now.home, "warrant.check", order=subject)
     if now.as_json:
@@ -41,21 +41,6 @@ def check(
         _show(found)
     if found["refusals"]:
         raise typer.Exit(3)
-
-
-def _read(path: Path) -> str:
-    from lictl.errors import UnavailableError, UsageError
-
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UnavailableError(f"{path} cannot be read: {error.strerror}.", "Name a warrant file.") from None
-    if len(data) > MAX_FILE:
-        raise UsageError(f"{path} has {len(data)} bytes.", f"A warrant file has at most {MAX_FILE}.")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is not a text file in UTF-8.", "Name a warrant file.") from None
 
 
 def _show(found: dict[str, Any]) -> None:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from lictl.cli import state
-from lictl.errors import UnavailableError
+from lictl.inputs import unreadable
 
 
 def register(app: typer.Typer) -> None:
@@ -80,6 +80,6 @@ def _opened(file: Path) -> Iterator[BinaryIO]:
     try:
         stream = file.open("rb")
     except OSError as error:
-        raise UnavailableError(f"{file} cannot be read: {error.strerror}.", "Name a file that is there.") from None
+        raise unreadable(file, error, "a stream as it was delivered") from None
     with stream:
         yield stream

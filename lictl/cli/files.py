@@ -1,37 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Files that a person names on the command line: read with a bound, written for nobody else to read."""
+"""Files that a command writes where a person says: for nobody else to read."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from lictl.errors import MachineError, UsageError
+from lictl.errors import MachineError
 from lictl.home import FILE_MODE
-
-MAX_FILE = 1 << 20
-
-
-def read_text(file: Path, what: str) -> str:
-    """The text of a small file.
-
-    Args:
-        file: as it was named.
-        what: it should be, such as "a warrant file".
-
-    Raises:
-        UsageError: it cannot be read, is too large, or is no UTF-8.
-    """
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}.", f"Name {what}.") from None
-    if len(data) > MAX_FILE:
-        raise UsageError(f"{file} has {len(data)} bytes.", f"{what.capitalize()} has at most {MAX_FILE}.")
-    try:
-        return data.decode()
-    except UnicodeDecodeError:
-        raise UsageError(f"{file} is not a text file in UTF-8.", f"Name {what}.") from None
 
 
 def require_place(file: Path) -> None:

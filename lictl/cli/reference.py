@@ -31,11 +31,11 @@ Every command takes them, before or after its name.
 |---|---|
 | 0 | done |
 | 1 | a defect of lictl; `LICTL_DEBUG=1` shows the details |
-| 2 | the command line or a file is wrong |
+| 2 | the command line is wrong, or what stands in a file |
 | 3 | refused by rule, law or permission |
-| 4 | something is not there: the daemon, an agency, an interface, a file |
+| 4 | something is not there: the daemon, an agency, an interface, a file; also a file that cannot be read |
 | 5 | a verification failed |
-| 6 | this machine cannot do it: kernel, permission, disk |
+| 6 | this machine cannot do it: kernel, permission, disk; also a file that cannot be written |
 | 130 | interrupted (Ctrl-C), or a question that was not answered with yes |
 
 Times are RFC 3339 with a zone, such as `2026-03-01T12:00:00Z`.

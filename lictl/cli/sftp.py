@@ -10,8 +10,9 @@ from typing import Annotated
 
 import typer
 
-from lictl.cli import files, output, state
+from lictl.cli import output, state
 from lictl.errors import MachineError, RefusedError
+from lictl.inputs import read_text
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +44,7 @@ def setup(
     if agency.transport.kind != "files":
         raise RefusedError(f"agency {name} does not fetch files.", "Add it with the transport files.")
     folder = Path(placed(agency.transport, now.home.outbox / name).files["folder"])
-    access = SftpAccess(name, folder, files.read_text(key, "a file of public keys"), may_delete, USER, user)
+    access = SftpAccess(name, folder, read_text(key, "a file of public keys"), may_delete, USER, user)
     script = access.script()
     if not only_print:
         _run(script)

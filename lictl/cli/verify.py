@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from lictl.cli import files, output, state
+from lictl.cli import output, state
 from lictl.errors import IntegrityError
+from lictl.inputs import read_bytes
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +31,7 @@ def verify(
     from lictl.collection.manifests import verify_folder
 
     now = state.use(home, as_json)
-    verdicts = verify_folder(folder, files.read_text(key, "a public key in PEM").encode())
+    verdicts = verify_folder(folder, read_bytes(key, "the operator's public key in PEM"))
     ok = all(verdict.ok for verdict in verdicts)
     if now.as_json:
         output.emit({"ok": ok, "streams": [verdict.to_plain() for verdict in verdicts]})

@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from lictl.cli import asking, output, state
-from lictl.cli.files import read_text
 from lictl.cli.order_text import COLUMNS, row, shown
 from lictl.errors import UsageError
+from lictl.inputs import read_text
 
 app = typer.Typer(
     no_args_is_help=True,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from lictl.collection.numbers import RECENT
 from lictl.errors import UsageError
 from lictl.handover.decoded import DecodeError
+from lictl.inputs import read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -137,9 +138,7 @@ def _load(path: Path) -> Any:
     except ImportError:
         raise UsageError("signatures need the package cryptography.", "pip install cryptography") from None
     try:
-        key: Any = load_pem_public_key(path.read_bytes())
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.", "Name the operator's key.") from None
+        key: Any = load_pem_public_key(read_bytes(path, "the operator's key"))
     except (ValueError, UnsupportedAlgorithm):
         key = None
     if not isinstance(key, (ec.EllipticCurvePublicKey, ed25519.Ed25519PublicKey)):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lictl.errors import UnavailableError, UsageError
+from lictl.inputs import read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,10 +68,13 @@ def server_context(certificate: Path, key: Path, ca: Path | None) -> ssl.SSLCont
     """TLS 1.2 or later; with `ca` only senders with a certificate that it signed.
 
     Raises:
+        UnavailableError: a file cannot be read.
         UsageError: a file does not hold what it should.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    for path in (certificate, key, *((ca,) if ca is not None else ())):
+        read_bytes(path, "a PEM file")
     try:
         context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:

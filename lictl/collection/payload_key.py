@@ -7,6 +7,7 @@ import importlib.util
 from typing import TYPE_CHECKING
 
 from lictl.errors import UsageError
+from lictl.inputs import unreadable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -21,7 +22,8 @@ def payload_keys(files: Iterable[Path]) -> tuple[bytes, ...]:
     """AES-256 keys, each in a file of its own: 64 hexadecimal digits.
 
     Raises:
-        UsageError: a file cannot be read or holds no such key, or the package that opens payloads is not installed.
+        UnavailableError: a file cannot be read.
+        UsageError: a file holds no such key, or the package that opens payloads is not installed.
     """
     keys = tuple(_key(path) for path in files)
     if keys and importlib.util.find_spec("cryptography") is None:
@@ -34,7 +36,7 @@ def _key(path: Path) -> bytes:
         with path.open("rb") as file:
             text = file.read(_LONGEST)
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}.", "Name the file of the payload key.") from None
+        raise unreadable(path, error, "the file of the payload key") from None
     try:
         key = bytes.fromhex(text.decode("ascii"))
     except ValueError:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lictl.errors import UnavailableError, UsageError
+from lictl.errors import UsageError
+from lictl.inputs import unreadable
 from lictl.probe import abi
 from lictl.probe.interfaces import PortRequest, port_plan
 from lictl.probe.native import check, error_buffer, ffi, lib
@@ -80,7 +81,7 @@ class CaptureFile:
             with path.open("rb"):
                 pass
         except OSError as error:
-            raise UnavailableError(f"{path} cannot be read: {error.strerror}.", "Name a capture file.") from None
+            raise unreadable(path, error, "a capture file") from None
         out, text = ffi.new("struct ln_file **"), error_buffer()
         result = lib.ln_file_open(os.fsencode(path), out, text, len(text))
         if result < 0:

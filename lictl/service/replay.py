@@ -16,6 +16,7 @@ from lictl.delivery.state import Totals
 from lictl.errors import LictlError, MachineError, RefusedError
 from lictl.handover.base import StreamInfo
 from lictl.handover.registry import encoder
+from lictl.inputs import read_text
 from lictl.mediation.mediator import Mediator
 from lictl.mediation.stream import Stream
 from lictl.probe.batch import Batch
@@ -188,10 +189,10 @@ def _info(order: WarrantFile, capture: str) -> StreamInfo:
 
 def _load(path: Path) -> WarrantFile:
     """A warrant file, judged as of its own end at the latest: an order that is over may be replayed."""
-    now = now_ns()
+    now, text = now_ns(), read_text(path, "a warrant file")
     try:
-        ends = tomllib.loads(path.read_text()).get("intercept", {}).get("ends")
+        ends = tomllib.loads(text).get("intercept", {}).get("ends")
         now = min(now, read_moment(ends) - 1)
-    except (OSError, ValueError, AttributeError, PydanticCustomError, LictlError):
+    except (ValueError, AttributeError, RecursionError, PydanticCustomError, LictlError):
         pass  # `load` says what is wrong
-    return load(path, now)
+    return load(text, now, str(path))

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 from pydantic import TypeAdapter, ValidationError
 
 from lictl.errors import UnavailableError
+from lictl.inputs import unreadable
 from lictl.warrants.authorities import authorities, in_force
 from lictl.warrants.fields import did_you_mean, shown
 from lictl.warrants.law import check
@@ -84,7 +85,7 @@ def _read(path: Path, name: str) -> str:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise UnavailableError(f"{name} cannot be read: {error.strerror}.", "Name a warrant file.") from None
+        raise unreadable(name, error, "a warrant file") from None
     if len(data) > MAX_BYTES:
         raise faulty(name, [Problem("", "is larger than 1 MiB", "give a warrant file")])
     try:

@@ -81,7 +81,7 @@ def test_certificates_that_cannot_work(home: Path, tmp_path: Path) -> None:
     assert "no chain" in failure(*add("a", "text", *base, str(broken), "--tls-key", str(key)), code=2)["what"]
     assert "expired" in failure(*add("a", "text", *base, str(old), "--tls-key", str(old_key)), code=2)["what"]
     assert "go together" in failure(*add("a", "text", *base, str(certificate)), code=2)["what"]
-    assert "cannot be read" in failure(*add("a", "text", *base, str(tmp_path / "no")), code=2)["what"]
+    assert "cannot be read" in failure(*add("a", "text", *base, str(tmp_path / "no")), code=4)["what"]
     added = answer(*add("a", "text", *base, str(certificate), "--tls-key", str(key)))
     assert added["transport"]["key"] == ""
     secret = key.read_text().splitlines()[1]

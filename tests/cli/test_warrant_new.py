@@ -108,10 +108,9 @@ def test_standard_output_is_the_outcome_alone(home: Path, tmp_path: Path) -> Non
     """Through pipes, as a program sees it: one JSON document from the first octet on, every question beside it."""
     answers = {**PEN_TRAP, "signed_at": when(-2), "starts": when(-1)}
     file = tmp_path / "order.toml"
-    done = subprocess.run(
-        [sys.executable, "-m", "lictl", "--json", "warrant", "new", str(file)], input="\n".join(answers.values()) + "\n",
-        capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    argv = [sys.executable, "-m", "lictl", "--json", "warrant", "new", str(file)]
+    given = "\n".join(answers.values()) + "\n"
+    done = subprocess.run(argv, input=given, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout == json.dumps({"file": str(file)}, indent=2) + "\n"
     assert "targets: " in done.stderr
