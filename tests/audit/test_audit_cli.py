@@ -21,7 +21,7 @@ from lictl.audit.export import bundle_parts, verify_bundle, write_bundle
 from lictl.audit.read import entries
 from lictl.cli.app import app
 from lictl.cli.audit_source import fetch_bundle, pages
-from lictl.errors import IntegrityError, MachineError, UsageError
+from lictl.errors import IntegrityError, MachineError, UnavailableError, UsageError
 from lictl.keys.signer import public_pem
 from lictl.people.actor import Actor
 from lictl.people.roles import Role
@@ -270,7 +270,7 @@ def test_garbage_is_no_bundle(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "b").write_bytes(content)
     with pytest.raises(UsageError):
         verify_bundle(tmp_path / "b", SIGNER.public_key)
-    with pytest.raises(UsageError):
+    with pytest.raises(UnavailableError):
         verify_bundle(tmp_path / "none", SIGNER.public_key)
 
 

@@ -144,8 +144,10 @@ def test_keys_of_an_agency(home: Path, tmp_path: Path) -> None:
     lictl("agency", "keys", "bka", "--payload-key-to", secret)
     assert secret.stat().st_mode & 0o777 == 0o600
     assert len(bytes.fromhex(secret.read_text())) == 32
-    failure("agency", "keys", "bka", "--payload-key-to", str(secret), code=2)
-    assert "agency.payload-key" in [entry.action for entry in entries(Home(home).root / "audit")]
+    failure("agency", "keys", "bka", "--payload-key-to", str(secret), code=3)
+    failure("agency", "keys", "bka", "--payload-key-to", str(tmp_path / "none" / "key"), code=6)
+    left = [entry for entry in entries(Home(home).root / "audit") if entry.action == "agency.payload-key"]
+    assert len(left) == 1, "a key that had no place was not handed out"
     failure("agency", "keys", "nobody", code=4)
 
 
