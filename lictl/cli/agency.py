@@ -24,8 +24,12 @@ Name = Annotated[str, typer.Argument(help="Name of the agency, as warrant files 
 @app.command("add", epilog="Example: lictl agency add county-sheriff --host 192.0.2.10 --port 41900 --format pcapng")
 def add(
     name: Name,
-    host: Annotated[str | None, typer.Option(help="Host name or address of its receiver; needed.")] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65535, help="Port of its receiver; needed.")] = None,
+    host: Annotated[
+        str | None, typer.Option(help="Host name or address of its receiver; needed but for files.")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help="Port of its receiver; needed but for files.")
+    ] = None,
     format_: Annotated[
         str, typer.Option("--format", help="Handover format, such as pcapng, etsi-102232 or atis-1000013.")
     ] = "pcapng",
@@ -60,7 +64,7 @@ def add(
 ) -> None:
     """Adds an agency. Orders can name it from then on. `lictl agency new` asks for the same, step by step."""
     now = state.use(home, as_json)
-    if host is None or port is None:
+    if transport != "files" and (host is None or port is None):
         given = {"--host": host, "--port": port, "--tls-ca": tls_ca if tls else ()}
         missing = " and ".join(option for option, value in given.items() if value is None)
         raise UsageError(
@@ -68,8 +72,8 @@ def add(
             f"Add it, or let `lictl agency new {name}` ask for everything.",
         )
     request = AgencyRequest(
-        host=host, port=port, format=format_, option=option or [], profile=profile, transport=transport, tls=tls,
-        tls_ca=tls_ca, tls_certificate=tls_certificate, tls_key=tls_key, tls_min=tls_min, events=events,
+        host=host or "", port=port or 0, format=format_, option=option or [], profile=profile, transport=transport,
+        tls=tls, tls_ca=tls_ca, tls_certificate=tls_certificate, tls_key=tls_key, tls_min=tls_min, events=events,
         keepalive=keepalive, response=response, ceiling=ceiling, backlog=backlog, file=file or [],
     )  # fmt: skip
     agency_request.add(now, name, request)
@@ -90,7 +94,14 @@ def show_all(home: state.HomeOption = None, as_json: state.JsonOption = False) -
         )
     else:
         rows = [
-            (a["name"], a["host"], str(a["port"]), a["format"], _way(a["transport"]), _text(a["options"]))
+            (
+                a["name"],
+                a["host"] or None,
+                str(a["port"] or "-"),
+                a["format"],
+                _way(a["transport"]),
+                _text(a["options"]),
+            )
             for a in agencies
         ]
         output.console().print(output.table(["NAME", "HOST", "PORT", "FORMAT", "TRANSPORT", "OPTIONS"], rows))
@@ -121,8 +132,9 @@ def try_out(
             agency = replace(agency, transport=store.transport(name))
     found = greet(agency, Site(**known["site"]), timeout)
     secure = f", TLS {found['tls']['version']}, certificate until {found['tls']['until']}" if "tls" in found else ""
-    text = f"Agency {name} at {agency.host} port {agency.port}: {found['answer']} ({found['milliseconds']} ms{secure})."
-    output.answer(now, {"agency": name, **found}, text)
+    reached = f" at {agency.host} port {agency.port}" if agency.host else ""
+    took = f" ({found['milliseconds']} ms{secure})" if agency.host else ""
+    output.answer(now, {"agency": name, **found}, f"Agency {name}{reached}: {found['answer']}{took}.")
 
 
 @app.command("keys", epilog="Example: lictl agency keys county-sheriff")

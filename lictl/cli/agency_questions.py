@@ -19,7 +19,7 @@ from lictl.handover.registry import formats
 from lictl.printable import printable
 from lictl.service.agency_desk import check_agency
 from lictl.service.credentials import check_certificate
-from lictl.service.transports import KINDS, goes_in_tls, has_keepalives, kinds_for, sends_events_apart
+from lictl.service.transports import KINDS, goes_in_tls, has_keepalives, is_reached, kinds_for, sends_events_apart
 from lictl.warrants.agencies import check
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from lictl.handover.catalogue import Entry
 
-_SFTP_PORT = 22
 _NONE = "none"
 _LONGEST_NUMBER = 19
 
@@ -94,7 +93,7 @@ def asked(name: str, site: str, formats_of: Mapping[str, Sequence[str]]) -> Agen
     _events(draft, entry)
     for key in entry.options:
         _option(draft, entry, key)
-    why = "What seldom differs: keep-alives, ceiling, TLS 1.2, when files end. Enter leaves it as it is."
+    why = "What seldom differs: keep-alives, ceiling, TLS 1.2, when files end, backlog. Enter leaves it as it is."
     if yes("more settings?", why):
         _more(draft)
     return draft.request
@@ -115,16 +114,17 @@ def _format(draft: Draft, site: str, by_profile: Mapping[str, Sequence[str]]) ->
 
 def _way(draft: Draft, entry: Entry) -> None:
     kinds = {kind: KINDS[kind] for kind in kinds_for(draft.request.format)}
-    draft.take(transport=choose("transport", "How it gets there.", kinds, entry.transport))
+    kind = choose("transport", "How it gets there.", kinds, entry.transport)
+    nowhere = {} if is_reached(kind) else {"host": "", "port": 0}
+    draft.take(transport=kind, **nowhere)
 
 
 def _place(draft: Draft, entry: Entry) -> None:
-    fetched = draft.request.transport == "files"
-    whose = "The agency's machine that fetches the files" if fetched else "The agency's receiver"
-    ask("host", f"{whose}: name or address.", lambda answer: draft.take(host=answer))
-    usual = {"files": _SFTP_PORT, "lictl": 0}.get(draft.request.transport, entry.port)
-    ask("port", "Its port; for files that of SFTP." if fetched else "Its port.",
-        lambda answer: draft.take(port=_number(answer)), str(usual) if usual else None)  # fmt: skip
+    if not is_reached(draft.request.transport):
+        return
+    ask("host", "The agency's receiver: name or address.", lambda answer: draft.take(host=answer))
+    usual = 0 if draft.request.transport == "lictl" else entry.port
+    ask("port", "Its port.", lambda answer: draft.take(port=_number(answer)), str(usual) if usual else None)
 
 
 def _tls(draft: Draft) -> None:
@@ -203,6 +203,8 @@ def _more(draft: Draft) -> None:
         _files(draft)
     else:
         ask("ceiling", "Most octets a second; 0: no ceiling.", lambda answer: draft.take(ceiling=_number(answer)), "0")
+    why = f"Disk space of each of its streams, such as 2G; {_NONE}: that of `lictl serve`."
+    ask("backlog", why, lambda answer: draft.take(backlog="" if answer == _NONE else answer), _NONE)
 
 
 def _files(draft: Draft) -> None:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class AgencyRequest:
     """An agency to be added. Each field is an option of `lictl agency add`, with its default."""
 
-    host: str
-    port: int
+    host: str = ""
+    port: int = 0
     format: str = "pcapng"
     option: list[str] = field(default_factory=list)
     profile: str | None = None
@@ -87,5 +87,5 @@ def add(now: State, name: str, request: AgencyRequest) -> None:
 
     agency = call(now.home, "agency.add", name=name, **request.parameters())
     secure = " in TLS" if request.tls else ""
-    where = f"at {request.host} port {request.port}, format {request.format}, {request.transport}{secure}"
-    output.answer(now, agency, f"Added agency {name} {where}.")
+    where = f"at {request.host} port {request.port}, " if request.host else ""
+    output.answer(now, agency, f"Added agency {name}: {where}format {request.format}, {request.transport}{secure}.")

@@ -34,6 +34,11 @@ def kinds_for(format_: str) -> tuple[str, ...]:
     return tuple(kind for kind in KINDS if _kind_problem(kind, format_) is None)
 
 
+def is_reached(kind: str) -> bool:
+    """Whether the agency is connected or sent to: then it has a host and a port."""
+    return kind != "files"
+
+
 def goes_in_tls(kind: str) -> bool:
     """Whether a transport can be in TLS."""
     return kind in _SECURE

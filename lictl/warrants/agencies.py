@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from lictl.warrants.vault import Vault
 
 _HOST = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,62})(?:\.[A-Za-z0-9_-]{1,63})*\.?", re.ASCII)
+_NO_PORT = 1
+"""In the store, whose column asks for a port, of an agency that has none."""
 MAX_OPTIONS = 4096
 """Bytes of an agency's options as JSON."""
 
@@ -44,12 +46,20 @@ def check(agency: Agency) -> None:
             context = error.context or {}
             fix = str(context["fix"])
             raise UsageError(f"The {what} {context['what']}.", f"{fix[:1].upper()}{fix[1:]}.") from None
+    _check_place(agency)
+    if len(_options(agency.options)) > MAX_OPTIONS:
+        raise UsageError(f"The options of agency {agency.name} are longer than {MAX_OPTIONS} bytes.", "Shorten them.")
+
+
+def _check_place(agency: Agency) -> None:
+    if agency.transport.kind == "files":
+        if agency.host or agency.port:
+            raise UsageError("An agency that fetches files is not connected to.", "Leave --host and --port out.")
+        return
     if not _is_host(agency.host):
         raise UsageError(f"{shown(agency.host)} is no host.", "Write a host name or an IP address.")
     if isinstance(agency.port, bool) or not isinstance(agency.port, int) or not 1 <= agency.port <= 65535:
         raise UsageError(f"{agency.port!r} is no TCP port.", "Write a number from 1 to 65535.")
-    if len(_options(agency.options)) > MAX_OPTIONS:
-        raise UsageError(f"The options of agency {agency.name} are longer than {MAX_OPTIONS} bytes.", "Shorten them.")
 
 
 def _options(options: dict[str, Any]) -> str:
@@ -73,7 +83,7 @@ def add(connection: Connection, vault: Vault, agency: Agency) -> None:
     row = connection.execute(select(agencies).where(agencies.c.name == agency.name)).one_or_none()
     values = {
         "host": agency.host,
-        "port": agency.port,
+        "port": agency.port or _NO_PORT,
         "format": agency.format,
         "options": _options(agency.options),
         "removed": False,
@@ -152,4 +162,5 @@ def remove(connection: Connection, vault: Vault, name: str) -> None:
 
 def _agency(row: Any) -> Agency:
     transport = Transport(**json.loads(row.transport))
-    return Agency(row.name, row.host, row.port, row.format, json.loads(row.options), transport)
+    host, port = ("", 0) if transport.kind == "files" else (row.host, row.port)
+    return Agency(row.name, host, port, row.format, json.loads(row.options), transport)

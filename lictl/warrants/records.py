@@ -31,8 +31,8 @@ class Agency:
 
     Attributes:
         name: as warrant files write it; safe as a file name.
-        host: name or address of its receiver.
-        port: TCP port.
+        host: name or address of its receiver; "" where it fetches files.
+        port: of its receiver; 0 where it fetches files.
         format: handover format of its deliveries unless one says otherwise.
         options: for the format.
         transport: how it is reached; from the store without the private key (`Store.transport`).

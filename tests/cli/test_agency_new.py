@@ -55,7 +55,7 @@ def test_answers_become_the_same_agency_as_the_command_that_is_shown() -> None:
     """Options, events and further settings of ETSI's protocol; what is proposed is taken by Enter."""
     result = told(
         ENTER, "etsi-102232", ENTER, "192.0.2.9", 9000, "n", "192.0.2.10:9001", "iri-only", "summary", 30, "sha256",
-        "eddsa", "aes-256-cbc", "generalized", "request", "y", 20.5, 10, 100000, "y",
+        "eddsa", "aes-256-cbc", "generalized", "request", "y", 20.5, 10, 100000, "64K", "2G", "y",
     )  # fmt: skip
     added = the_same(result)
     assert added["options"] == {
@@ -65,6 +65,8 @@ def test_answers_become_the_same_agency_as_the_command_that_is_shown() -> None:
     way = added["transport"]
     assert (way["kind"], way["events_host"], way["events_port"]) == ("tcp", "192.0.2.10", 9001)
     assert (way["keepalive_s"], way["response_s"], way["bytes_per_s"]) == (20.5, 10.0, 100000)
+    assert way["backlog_bytes"] == 2 << 30
+    assert "holds no block" in result.stderr
 
 
 @pytest.mark.usefixtures("home")
@@ -72,7 +74,7 @@ def test_a_wrong_answer_is_asked_for_again_with_the_reason() -> None:
     """At once, each time; nothing else changes by it."""
     result = told(
         "mars", "\x1b[D", ENTER, "morse", "pcapng", "udp", "tcp", "no host!", "192.0.2.9", 0, "x", 9000, "perhaps", "n",
-        "round", ENTER, "y", -5, 0, "y",
+        "round", ENTER, "y", -5, 0, ENTER, "y",
     )  # fmt: skip
     for reason in (
         "'mars' is none", "no visible text", "'morse' is none", "'udp' is none", "no host", "no TCP port",
@@ -114,15 +116,15 @@ def test_atis_proposes_its_ports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.usefixtures("home")
 def test_files_are_asked_for_in_an_order_in_which_each_can_be(tmp_path: Path) -> None:
-    """Larger files than the quota holds are refused where they are answered; the SFTP port is proposed."""
+    """Larger files than the quota holds are refused where they are answered; nobody asks where to connect to."""
     result = told(
-        ENTER, "pcap", "files", "192.0.2.9", ENTER, ENTER, "y", 1 << 30, 0, 600, 1 << 29, 1 << 27, tmp_path / "out",
-        30, "md4", "md5", "y",
+        ENTER, "pcap", "files", ENTER, "y", 1 << 30, 0, 600, 1 << 29, 1 << 27, tmp_path / "out", 30, "md4", "md5",
+        ENTER, "y",
     )  # fmt: skip
     assert "could not hold four files" in result.stderr
     assert "no digest 'md4'" in result.stderr
     added = the_same(result)
-    assert added["port"] == 22
+    assert (added["host"], added["port"], added["transport"]["backlog_bytes"]) == ("", 0, 0)
     assert added["transport"]["files"] == {
         "quota_bytes": str(1 << 30), "seconds": "600", "bytes": str(1 << 27), "folder": str(tmp_path / "out"),
         "retention_days": "30", "digests": "md5",
@@ -139,7 +141,7 @@ def test_certificates_are_judged_when_they_are_named(tmp_path: Path) -> None:
     ended = Authority(tmp_path, "ended", days=-1).file
     result = told(
         ENTER, "text", ENTER, "agency.example", 9000, "y", tmp_path / "none", ended, ours.file, old, certificate, other,
-        certificate, key, ENTER, "y", "1.1", "1.2", 0, "y",
+        certificate, key, ENTER, "y", "1.1", "1.2", 0, ENTER, "y",
     )  # fmt: skip
     for reason in ("cannot be read", "authority's certificate has expired", "our own certificate has expired",
                    "not that of the certificate", "'1.1' is none"):  # fmt: skip

@@ -48,7 +48,7 @@ def add(name: str, format_: str, *arguments: str, port: int = 9) -> tuple[str, .
         ("etsi-102232", ("--transport", "tcp", "--events", "nowhere"), "not HOST:PORT", "192.0.2.10:41817"),
         ("pcapng", ("--transport", "tcp", "--keepalive", "5"), "no keep-alives", "leave --keepalive"),
         ("pcapng", ("--file", "seconds=60"), "go with the transport files", "--transport files"),
-        ("pcapng", ("--transport", "files", "--file", "hours=2"), "no setting 'hours'", "seconds"),
+        ("pcapng", ("--transport", "files"), "is not connected to", "Leave --host and --port out"),
         ("pcapng", ("--tls", "--tls-ca", "/dev/null", "--tls-min", "1.1"), "no TLS 1.1", "1.2, 1.3"),
         ("pcapng", ("--backlog", "much"), "not a size", "10G"),
         ("pcapng", ("--backlog", "64K"), "holds no block", "--backlog 1M"),
@@ -61,6 +61,13 @@ def test_ways_that_cannot_work(home: Path, format_: str, arguments: tuple[str, .
     assert what in error["what"]
     assert fix in error["fix"]
     assert answer("agency", "list") == []
+
+
+def test_settings_of_files_that_cannot_be(home: Path) -> None:
+    """Refused with those that there are."""
+    error = failure("agency", "add", "a", "--transport", "files", "--file", "hours=2", code=2)
+    assert "no setting 'hours'" in error["what"]
+    assert "seconds" in error["fix"]
 
 
 def test_certificates_that_cannot_work(home: Path, tmp_path: Path) -> None:
@@ -167,7 +174,10 @@ def test_each_way_is_tried(home: Path, tmp_path: Path) -> None:
         assert "answered a keep-alive" in etsi["answer"]
         failure("agency", "test", "plain", "--timeout", "2", code=4)
         assert r.progress().records == 0
-    lictl(*add("files", "pcapng", "--transport", "files"))
-    assert "fetches files" in lictl("agency", "test", "files").stdout
+    lictl("agency", "add", "files", "--transport", "files")
+    told = "Agency files: fetches files, so there is nobody to connect to.\n"
+    assert lictl("agency", "test", "files").stdout == told
+    (row,) = [line for line in lictl("agency", "list").stdout.splitlines() if line.startswith("files ")]
+    assert row.split()[:4] == ["files", "-", "-", "pcapng"]
     lictl(*add("datagrams", "tzsp", "--transport", "udp", port=9))
     assert json.loads(lictl("--json", "agency", "test", "datagrams", code=4).stderr)["error"]["code"] == 4

@@ -53,7 +53,7 @@ def told(home: Path, tmp_path: Path) -> dict[str, str]:
     certificate, key = ours.issue("operator")
     (tmp_path / "folder").mkdir()
     (tmp_path / "capture.pcap").write_bytes(bytes.fromhex("4d3cb2a1020004000000000000000000ffff000001000000"))
-    lictl("agency", "add", "a", "--host", "h", "--port", "22", "--format", "text", "--transport", "files")
+    lictl("agency", "add", "a", "--format", "text", "--transport", "files")
     return {
         "public": str(home / "keys" / "audit.pub"), "folder": str(tmp_path / "folder"), "ca": str(ours.file),
         "certificate": str(certificate), "key": str(key), "order": str(warrant_file(tmp_path)),

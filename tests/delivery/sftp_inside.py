@@ -56,7 +56,7 @@ def site() -> None:
     found(home, Site(operator="ISP-7", element="box-1", country="US"), lab_roles())
     store = Store.of(home)
     for name in NAMES:
-        store.add_agency(Agency(name, "localhost", 1, "text", {}, Transport("files")))
+        store.add_agency(Agency(name, "", 0, "text", {}, Transport("files")))
     store.close()
     home.make_folder(home.outbox)
     if run("getent", "passwd", "lictl-delivery", check=False).returncode:

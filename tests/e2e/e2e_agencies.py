@@ -148,7 +148,8 @@ class Abroad(Rig):
             files = {"files": ROTATION} if way.kind == "files" else {}
             transport = {"kind": way.kind, **files, **(secure if way.tls else {})}
             how = {"options": way.options, "profile": way.profile, "transport": transport}
-            call(home, "agency.add", name=name, host=HOST, port=way.port, format=way.format, **how)
+            place = {"host": "", "port": 0} if way.kind == "files" else {"host": HOST, "port": way.port}
+            call(home, "agency.add", name=name, format=way.format, **place, **how)
 
     def key_of(self, agency: str) -> Path:
         """PEM file of the public key that an agency verifies signatures with, as `lictl agency keys` prints it."""

@@ -35,7 +35,7 @@ class FilesRig(LoopbackRig):
         found(self.home, Site(operator="ISP-7", element="box-1", country="US"), lab_roles())
         store = Store.of(self.home)
         transport = Transport("files", files={"packets": 100, "seconds": 3600})
-        store.add_agency(Agency("agency", "127.0.0.1", self.port, "pcapng", {}, transport))
+        store.add_agency(Agency("agency", "", 0, "pcapng", {}, transport))
         self.pem = store.agency_keys("agency").eddsa_pem
         store.close()
         return self
