@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lictl.probe.batch import Batch, Selection
 
 Mode = Literal["headers", "content"]
-GapReason = Literal["ring", "matches", "frame", "quota", "disk", "restart", "fault"]
+GapReason = Literal["ring", "matches", "frame", "quota", "disk", "restart", "fault"]  # as of EventKind
 EventKind = Literal["begin", "resume", "continue", "change", "suspend", "end"]  # spools hold the places: append only
 Framing = Literal["stream", "ber", "length"]
 MAX_STATE = 4096

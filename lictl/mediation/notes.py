@@ -7,6 +7,7 @@ Made from events and gaps alone, which hold no content. Keys: docs/formats/store
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from lictl.times import format_rfc3339
@@ -14,6 +15,27 @@ from lictl.times import format_rfc3339
 if TYPE_CHECKING:
     from lictl.handover.base import Event, Gap
     from lictl.mediation.rotation import Cause
+    from lictl.mediation.told import Told
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A line that is due, behind the block of the event or the gap that it is of."""
+
+    line: bytes
+    ns: int
+    told: Told | None = None
+    gap: Gap | None = None
+
+    @classmethod
+    def of_event(cls, told: Told) -> Note:
+        """Of an event; its block is written, or the format has none."""
+        return cls(of_event(told.event), told.event.ns, told)
+
+    @classmethod
+    def of_gap(cls, gap: Gap) -> Note:
+        """Of a GAP block."""
+        return cls(of_gap(gap), gap.to_ns, gap=gap)
 
 
 def of_event(event: Event) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -15,13 +15,14 @@ from lictl.delivery.spool import SpoolFull
 from lictl.handover.base import Gap
 from lictl.mediation import notes
 from lictl.mediation.counts import StreamCounts
+from lictl.mediation.notes import Note
 from lictl.mediation.stored import Stored, owner_of
 from lictl.mediation.told import Told
 from lictl.probe.batch import Position
 from lictl.times import now_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from lictl.delivery.crc import Buffer
     from lictl.delivery.state import Totals
@@ -78,13 +79,14 @@ class Stream:
 
     def __init__(
         self, claim: int, agency: str, encoder: ContentEncoder | HeadersEncoder, spool: SpoolLike, incarnation: int,
-        rotation: Rotation | None = None,
+        rotation: Rotation | None = None, known: Iterable[tuple[str, ...]] = (),
     ) -> None:  # fmt: skip
         """Continues where the spool ends.
 
         Args:
             incarnation: li_config.incarnation: kernel counters of another one mean nothing to this stream.
             rotation: for an agency that fetches files; notes of events and gaps are written beside them.
+            known: addresses that the agency may have been told of last; more than a mark has room for are found there.
         """
         self.claim = claim
         self.agency = agency
@@ -98,19 +100,21 @@ class Stream:
         self._spool = spool
         self._owner = owner_of(claim, incarnation)
         self._events: deque[Told] = deque(maxlen=MAX_EVENTS)
-        self._notes: deque[_Note] = deque(maxlen=MAX_EVENTS)
+        self._note: Note | None = None
         self._rotation = rotation
         self._opened = False
         self._retry_at = 0.0
         self._last_ns = 0
-        self.position = self._recover(spool)
+        self.position = self._recover(spool, known)
 
-    def _recover(self, spool: SpoolLike) -> Position:
+    def _recover(self, spool: SpoolLike, known: Iterable[tuple[str, ...]]) -> Position:
         stored = Stored.split(spool.position)
         position = stored.place(self._owner)
-        self.told = stored.told
-        if self._rotation is not None and self.told is not None and not self.told.noted:
-            self._notes.append(_Note.of(self.told))
+        self.told = stored.told and stored.told.completed(known)
+        if self._rotation is not None and stored.gap is not None:
+            self._note = Note.of_gap(stored.gap)
+        elif self._rotation is not None and self.told is not None and not self.told.noted:
+            self._note = Note.of_event(self.told)
         # Behind what the spool holds: it may have skipped numbers that the agency might know.
         position.next_sequence = spool.next_sequence - 1
         if stored.owner and stored.owner != self._owner:
@@ -121,14 +125,14 @@ class Stream:
 
     def stored_position(self) -> bytes:
         """Where the stream stands now, as the spool keeps it beside a block."""
-        return self._stored(self.position)
+        return self._stored(self.position).to_bytes()
 
     def stored_behind(self, cpus: U16, slot_seqs: U64, sequence: int) -> bytes:
         """The same behind some records that follow on the newest block: their CPUs, slot_seqs and last number."""
         position = Stored.split(self._spool.position).place(self._owner)
         np.maximum.at(position.last_slot_seq, cpus, slot_seqs)
         position.next_sequence = sequence
-        return self._stored(position)
+        return self._stored(position).to_bytes()
 
     @property
     def standing(self) -> Told | None:
@@ -151,12 +155,12 @@ class Stream:
     @property
     def behind(self) -> bool:
         """Something waits for room, or the last write failed: `writable` has to be asked though no packet comes."""
-        return self.held_up or bool(self._events or self._notes or self.failure)
+        return self.held_up or bool(self._events or self._note or self.failure)
 
     @property
     def writable(self) -> bool:
         """Opening, pending gap and events stand in the spool, or could be written just now."""
-        if self._opened and not self.held_up and not self._events and not self._notes:
+        if self._opened and not self.held_up and not self._events and not self._note:
             return True
         if time.monotonic() < self._retry_at:
             return False
@@ -263,7 +267,7 @@ class Stream:
             self._failed(error)
             raise
 
-    def _stored_here(self, told: Told | None = None) -> bytes:
+    def _stored_here(self, told: Told | None = None) -> Stored:
         """The newest block's position with the encoder's present state: for blocks that move nothing else.
 
         Args:
@@ -272,10 +276,15 @@ class Stream:
         stored = Stored.split(self._spool.position)
         if not stored.owner:  # the very first block of a stream
             return self._stored(Position(), told)
-        return stored._replace(state=self.encoder.state(), told=told or self.told).to_bytes()
+        return stored._replace(state=self.encoder.state(), told=told or self.told, gap=self._unnoted)
 
-    def _stored(self, position: Position, told: Told | None = None) -> bytes:
-        return Stored(self._owner, position.to_bytes(), self.encoder.state(), told or self.told).to_bytes()
+    def _stored(self, position: Position, told: Told | None = None) -> Stored:
+        return Stored(self._owner, position.to_bytes(), self.encoder.state(), told or self.told, self._unnoted)
+
+    @property
+    def _unnoted(self) -> Gap | None:
+        """A gap that stands in the spool without its line."""
+        return self._note.gap if self._note is not None else None
 
     def _failed(self, error: Exception) -> None:
         self.counts.errors += 1
@@ -289,7 +298,7 @@ class Stream:
         self._write_opening()
         self._write_pending()
         self._write_events()
-        self._write_notes()
+        self._write_note()
 
     def _rotate(self) -> None:
         """Ends the file and begins the next one where that is due."""
@@ -321,19 +330,22 @@ class Stream:
         self.failure = ""
 
     def _write_gap(self, gap: Gap, position: Position) -> None:
+        self._write_note()
         payload = self.encoder.gap(gap)
+        due = gap if self._rotation is not None else None
         self._spool.append(
             BlockKind.GAP, payload, records=0, first_sequence=gap.first_sequence, last_sequence=gap.last_sequence,
-            lost=gap.lost, first_ns=gap.from_ns, last_ns=gap.to_ns, position=self._stored(position),
+            lost=gap.lost, first_ns=gap.from_ns, last_ns=gap.to_ns,
+            position=self._stored(position)._replace(gap=due).to_bytes(),
         )  # fmt: skip
         self.counts.bytes += len(payload)
         if self._rotation is not None:
             self._rotation.add(0, len(payload))
-            self._notes.append(_Note(notes.of_gap(gap), gap.to_ns))
+            self._note = Note.of_gap(gap)
 
     def _write_events(self) -> None:
         while self._events:
-            self._write_notes()
+            self._write_note()
             before, totals = self.told.event.addresses if self.told is not None else (), self._spool.totals
             event = replace(self._events[0].event, records=totals.records, lost=totals.lost)
             told = replace(self._events[0], event=event)
@@ -342,40 +354,29 @@ class Stream:
             self.told = told
             self._events.popleft()
             if self._rotation is not None:
-                self._notes.append(_Note.of(told))
+                self._note = Note.of_event(told)
                 self._rotation.tell()
 
-    def _write_notes(self) -> None:
-        """Behind the blocks that they tell of: were both one step, a retry would hand an event over twice."""
-        while self._notes:
-            note = self._notes[0]
-            told = replace(note.told, noted=True) if note.told is not None else None
-            self._mark(BlockKind.NOTE, note.line, self._stored_here(told), note.ns)
-            self.told = told or self.told
-            self._notes.popleft()
+    def _write_note(self) -> None:
+        """Behind the block that it tells of, before any other: were both one, a retry would hand an event over twice.
 
-    def _mark(self, kind: BlockKind, payload: bytes, position: bytes, ns: int = 0) -> None:
+        Until it is written, the mark beside each block says that it is due.
+        """
+        if (note := self._note) is not None:
+            told = replace(note.told, noted=True) if note.told is not None else None
+            self._mark(BlockKind.NOTE, note.line, self._stored_here(told)._replace(gap=None), note.ns)
+            self.told = told or self.told
+            self._note = None
+
+    def _mark(self, kind: BlockKind, payload: bytes, stored: Stored, ns: int = 0) -> None:
         """A block without records or losses; the spool gives it the stream's last number."""
         self._spool.append(
             kind, payload, records=0, first_sequence=0, last_sequence=0, lost=0, first_ns=ns, last_ns=ns,
-            position=position,
+            position=stored.to_bytes(),
         )  # fmt: skip
         self.counts.bytes += len(payload)
         if self._rotation is not None and kind is not BlockKind.OPEN:
             self._rotation.add(0, len(payload))
-
-
-@dataclass(frozen=True, slots=True)
-class _Note:
-    """A line for the file of events; `told`: the event that it is of."""
-
-    line: bytes
-    ns: int
-    told: Told | None = None
-
-    @classmethod
-    def of(cls, told: Told) -> _Note:
-        return cls(notes.of_event(told.event), told.event.ns, told)
 
 
 def reason_of(error: Exception) -> GapReason:

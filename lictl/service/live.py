@@ -18,6 +18,7 @@ from lictl.keys.sealer import derive
 from lictl.mediation.rotation import Rotation
 from lictl.mediation.stream import Stream
 from lictl.service import accounting, accounts
+from lictl.service.telling import addresses_ever
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -235,7 +236,7 @@ def _opened(
     spool = Spool.open(folder, quota, owner_uid=rooms.uid, key=key)
     try:
         rotation = Rotation(Filing.of(agency.transport.files), quota) if agency.transport.kind == "files" else None
-        stream = Stream(warrant.claim, agency.name, made, spool, incarnation, rotation)
+        stream = Stream(warrant.claim, agency.name, made, spool, incarnation, rotation, addresses_ever(warrant))
         known = accounts.load(path)
         saved = _base(known, spool, stream, warrant.claim, incarnation)
         if saved is not known:  # what is taken up unchanged needs no room on a full disk

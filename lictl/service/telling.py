@@ -21,7 +21,7 @@ from lictl.targets.kinds import FlowTarget, IpTarget, PortTarget
 from lictl.times import now_ns
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from lictl.handover.base import EventKind
     from lictl.mediation.told import Told
@@ -123,6 +123,17 @@ def terms_of(warrant: Warrant) -> bytes:
     targets = sorted(str(target) for target in warrant.targets)
     named = "\n".join((*targets, f"{warrant.mode} {warrant.flags} {warrant.starts_ns} {warrant.ends_ns}"))
     return sha256(named.encode()).digest()[:16]
+
+
+def addresses_ever(warrant: Warrant) -> Iterator[tuple[str, ...]]:
+    """Those of each set of targets that the order named or names, the newest first: an agency was told of one of them.
+
+    Where the order's key is destroyed there is none.
+    """
+    yield addresses_of(warrant.targets)
+    for instrument in reversed(warrant.instruments):
+        if instrument.state == "approved":
+            yield addresses_of(instrument.targets)
 
 
 def addresses_of(targets: tuple[Target, ...]) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -20,6 +22,7 @@ from lictl.handover.base import Event
 from lictl.handover.pdu import split
 from lictl.handover.readers import PDU_FORMATS
 from lictl.handover.registry import encoder
+from lictl.home import Home
 from lictl.mediation import stream as stream_module
 from lictl.mediation.rotation import Rotation
 from lictl.mediation.stream import Stream
@@ -28,16 +31,19 @@ from lictl.service import enlisting
 from lictl.service.accounting import Base
 from lictl.service.accounts import Saved, load
 from lictl.service.ending import _write_end
-from lictl.service.live import LiveOrder, LiveStream, Phase
+from lictl.service.live import LiveOrder, LiveStream, Phase, open_stream
 from lictl.service.registry import Registry
-from lictl.service.telling import agree, due, tell_due, terms_of
+from lictl.service.site import check_site
+from lictl.service.telling import addresses_ever, agree, due, tell_due, terms_of
 from lictl.targets.grammar import parse
+from lictl.warrants.model import Agency
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from lictl.handover.base import EventKind
+    from lictl.handover.pdu import Pdu
 
 QUOTA = 1 << 24
 A, B = "ip:203.0.113.7", "ip:203.0.113.9"
@@ -83,6 +89,8 @@ def test_a_mark_is_read_as_it_was_written(count: int) -> None:
     data = told.to_bytes()
     assert len(data) <= MAX_TOLD
     again = Told.from_bytes(data)
+    assert again.completed([(), addresses[1:], addresses]) == told
+    assert again.completed([(), addresses[1:]]) == again
     assert again.event.addresses == addresses[: len(again.event.addresses)]
     assert len(again.event.addresses) >= min(count, 40)
     assert Told.from_bytes(again.to_bytes()) == again
@@ -100,11 +108,15 @@ class Site:
         full: the spool has no room.
         left: appends until the process is killed.
         after: it is killed behind the append, else before.
+        named: sets of targets that the order has had.
+        incarnation: of the kernel's counters.
     """
 
     def __init__(self, folder: Path, form: str, *, files: bool = False) -> None:
         self.folder, self.form, self.files = folder, form, files
         self.full, self.left, self.after = False, -1, False
+        self.named: list[tuple[str, ...]] = []
+        self.incarnation = 1
         self.targets: tuple[str, ...] = (A,)
         self.active = True
         self.start()
@@ -115,7 +127,9 @@ class Site:
         self.append = self.spool.append
         self.spool.append = self._append  # type: ignore[method-assign]
         rotation = Rotation(Filing(), QUOTA) if self.files else None
-        stream = Stream(CLAIM, "fbi", encoder(self.form, info("headers")), self.spool, 1, rotation)
+        made = encoder(self.form, info("headers"))
+        known = addresses_ever(self.warrant)
+        stream = Stream(CLAIM, "fbi", made, self.spool, self.incarnation, rotation, known)
         path = self.folder / "accounts" / "order" / "fbi.json"
         saved = load(path) or Saved(CLAIM, 1, Base())
         receiver: Any = SimpleNamespace(name="fbi")
@@ -131,19 +145,25 @@ class Site:
 
     @property
     def warrant(self) -> Any:
-        targets = tuple(parse(each) for each in self.targets)
-        return SimpleNamespace(id="1", mode="headers", flags=0, starts_ns=T0, ends_ns=T0 + 10**9, targets=targets)
+        targets, *before = [tuple(parse(each) for each in named) for named in (self.targets, *self.named)]
+        instruments = [SimpleNamespace(state="approved", targets=named) for named in (*before, targets)]
+        about = {"id": "1", "mode": "headers", "flags": 0, "starts_ns": T0, "ends_ns": T0 + 10**9}
+        return SimpleNamespace(**about, targets=targets, instruments=instruments)
 
     def _append(self, *rest: Any, **about: Any) -> Any:
         self.left -= 1
         if not self.left and not self.after:
-            raise KilledError
+            self.kill()
         if self.full:
             raise SpoolFull("quota", "The spool is full.", "Wait.")
         done = self.append(*rest, **about)
         if not self.left:
-            raise KilledError
+            self.kill()
         return done
+
+    def kill(self) -> None:
+        """Ends the process, or what a test has in place of one."""
+        raise KilledError
 
     def again(self, *, over: bool = False) -> None:
         """Killed and started, up to what enlisting tells."""
@@ -230,6 +250,65 @@ def test_each_event_is_told_once_wherever_the_daemon_is_killed(tmp_path: Path, f
     assert killed >= 7
 
 
+@pytest.mark.parametrize("after", [False, True], ids=["before", "behind"])
+def test_each_gap_has_its_line_once_wherever_the_process_is_killed(tmp_path: Path, after: bool) -> None:
+    """SIGKILL before or behind each block, two gaps in a row among them: what the stream tells, the lines tell."""
+    counted, both = set(), 0
+    for left in range(1, 10):
+        site = Site(tmp_path / f"{left}", "text", files=True)
+        site.restarted()
+        site.spool.close()
+        site.incarnation = 2  # the machine was down: nobody knows how many
+        pid = os.fork()
+        if not pid:
+            with contextlib.suppress(BaseException):
+                site.left, site.after = left, after
+                site.kill = lambda: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[method-assign]
+                site.start()
+                _lose(site, 7)
+                site.agree(active=False)
+                os._exit(0)
+            os._exit(1)
+        assert os.waitpid(pid, 0)[1] in (0, signal.SIGKILL)
+        site.again()
+        site.again()
+        lines = [json.loads(line) for line in site.blocks(BlockKind.NOTE)]
+        gaps = [line["lost"] for line in lines if line["event"] == "gap"]
+        assert gaps[:1] == [0], left
+        assert len(gaps) == len(site.blocks(BlockKind.GAP)), left
+        assert gaps[1:] in ([], [7]), left
+        counted.add(len(gaps))
+        both += len(gaps) == 2
+        site.spool.close()
+    assert counted == {1, 2}
+    assert both > 1
+
+
+def _lose(site: Site, lost: int) -> None:
+    stream = site.stream.stream
+    stream.position.next_sequence += lost
+    stream.gap(lost, "ring", T0)
+
+
+def test_a_line_that_finds_no_room_is_due_behind_a_restart(tmp_path: Path) -> None:
+    """The gap stands in the spool, which was full then: another process writes the line, before anything else."""
+    site = Site(tmp_path, "text", files=True)
+    site.restarted()
+    append = site.append
+
+    def full_behind_the_gap(kind: BlockKind, *rest: Any, **about: Any) -> Any:
+        done = append(kind, *rest, **about)
+        site.full = kind is BlockKind.GAP
+        return done
+
+    site.append = full_behind_the_gap  # type: ignore[method-assign]
+    _lose(site, 7)
+    site.full = False
+    site.stream.stream._opened = False
+    site.again()
+    assert site.told() == ["begin", "gap", "continue"]
+
+
 def test_a_crash_before_the_begin_is_not_a_restart(tmp_path: Path) -> None:
     """An opening without the event behind it: the next start tells the begin."""
     site = Site(tmp_path, "etsi-103221-2")
@@ -300,6 +379,47 @@ def test_an_address_that_was_removed_while_no_daemon_ran_has_an_end(tmp_path: Pa
         "surveillanceActivation", "session-Already-Established",
         "session-End", "surveillanceChange", "session-Already-Established", "surveillanceContinuation",
     ]  # fmt: skip
+
+
+def test_all_addresses_have_their_end_behind_a_restart(tmp_path: Path) -> None:
+    """Of five hundred that the agency was told of each one that is gone has its session-End, none that stays."""
+    many = tuple(f"ip:203.0.{n // 250}.{n % 250}" for n in range(500))
+    site = Site(tmp_path, "atis-1000013")
+    site.targets, site.named = many, [(A,), many[:400]]
+    site.order.warrant = site.warrant
+    site.restarted()
+    site.targets, site.named = (*many[490:], A), [(A,), many[:400], many]
+    site.again()
+    events = [PDU_FORMATS["atis-1000013"].decode(pdu) for pdu in site.pdus()]
+    ended = [_address(pdu) for pdu in events if pdu.event == "session-End"]
+    begun = [_address(pdu) for pdu in events if pdu.event == "session-Already-Established"]
+    assert ended == [each.removeprefix("ip:") for each in many[:490]]
+    assert begun == [each.removeprefix("ip:") for each in (*many, A)]
+
+
+def test_a_start_finds_the_addresses_that_the_agency_was_told_of(tmp_path: Path) -> None:
+    """A stream that is opened has all of them, though the order names others by now."""
+    many, site = tuple(f"198.51.{n // 250}.{n % 250}" for n in range(500)), Site(tmp_path, "text")
+    rooms: Any = SimpleNamespace(
+        home=Home(tmp_path), site=check_site("OP", "el", "US"), interface_name=str, uid=None, quota_bytes=QUOTA
+    )
+    receiver: Any = SimpleNamespace(agency=Agency("fbi", "192.0.2.1", 1, "atis-1000013"), keys=None)
+    for site.named in ([], [tuple(f"ip:{each}" for each in many)]):
+        warrant = site.warrant
+        vars(warrant).update(liid="L", case_id="C", uuid="u" * 32, claim=CLAIM)
+        stream = open_stream(rooms, warrant, receiver, "atis-1000013", bytes(32), 1)
+        if not site.named:
+            stream.stream.event(Event("begin", T0, many))
+        assert stream.stream.told is not None
+        assert stream.stream.told.event.addresses == many
+        stream.spool.close()
+
+
+def _address(pdu: Pdu) -> str:
+    fields = [*pdu.tree]
+    for field in fields:
+        fields += field.parts
+    return next(field.value for field in fields if field.value.startswith("203."))
 
 
 def test_a_change_while_suspended_begins_nothing(tmp_path: Path) -> None:

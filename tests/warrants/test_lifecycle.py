@@ -11,6 +11,7 @@ from warrant_people import ALICE, ALICE_BY_SUDO, BOB, CAROL, approved, in_force
 from warrant_texts import DAY_NS, NOW_NS, build_text
 
 from lictl.errors import IntegrityError, RefusedError, UsageError
+from lictl.service.telling import addresses_ever
 from lictl.targets import layout
 from lictl.times import parse_rfc3339
 from lictl.warrants.model import to_armed
@@ -274,7 +275,10 @@ def test_only_held_orders_have_further_instruments(store: Store, file_with: File
 
 
 def test_an_amendment_changes_the_targets(store: Store, file_with: FileWith) -> None:
-    """Added and removed by instruments alone; the flags of the slot follow the kinds of target."""
+    """Added and removed by instruments alone; the flags of the slot follow the kinds of target.
+
+    What it named before is known as long as the order is: an agency may have been told of it.
+    """
     in_force(store, file_with())
     further(store, "amend", file_with(TWO_TARGETS))
     assert [str(each) for each in store.get("W-1").targets] == ["ip:203.0.113.7"]
@@ -285,6 +289,7 @@ def test_an_amendment_changes_the_targets(store: Store, file_with: FileWith) -> 
     order = store.approve("W-1", BOB, NOW_NS)
     assert ([str(each) for each in order.targets], order.flags) == (["ip:198.51.100.1"], 0)
     assert [str(each) for each in order.instruments[0].targets] == ["ip:203.0.113.7"]
+    assert list(dict.fromkeys(addresses_ever(order))) == [("198.51.100.1",), ("203.0.113.7",)]
     further(store, "extend", file_with(EXTENSION | {"intercept.targets": '["ip:198.51.100.1"]'}))
     assert store.approve("W-1", BOB, NOW_NS).ends_ns == LATER
 
