@@ -19,6 +19,8 @@ GONE = "key destroyed"
 def row(order: dict[str, Any]) -> list[object]:
     """A line of the list."""
     condition = order["state"] + (f", {order['waits']}" if order["waits"] else "")
+    if order["unable"]:
+        condition += ", UNABLE"
     if order["emergency"]:
         condition = f"EMERGENCY {condition}"
     return [
@@ -31,6 +33,8 @@ def shown(order: dict[str, Any]) -> Iterator[RenderableType]:
     """The parts of one order's page."""
     if order["emergency"]:
         yield Text("EMERGENCY: put into force by one person", style="bold red")
+    if order["unable"]:
+        yield Text("UNABLE: something keeps it from being performed", style="bold red")
     facts = [
         ("order", f"{order['id']}, LIID {order['liid']}, case {order['case_id']}"),
         ("state", order["state"] + (f"; {order['waits']}" if order["waits"] else "")),
@@ -53,12 +57,27 @@ def shown(order: dict[str, Any]) -> Iterator[RenderableType]:
             for i in order["instruments"]
         ],
     )  # fmt: skip
+    if order["inabilities"]:
+        yield output.table(
+            ["UNABLE SINCE", "REASON", "RESTORED", "WHAT WAS DONE"],
+            [
+                (_by(each["noted"]), _reason(order, each["reason"]), _by(each["restored"]),
+                 _reason(order, each["restored_reason"]) if each["restored"] else "-")
+                for each in order["inabilities"]
+            ],
+        )  # fmt: skip
     if order["file"] is not None:
         yield Text(f"\n{order['file']}")
 
 
 def _several(values: list[str] | None) -> str:
     return WITHHELD if values is None else ", ".join(values) or GONE
+
+
+def _reason(order: dict[str, Any], text: str | None) -> str:
+    if text is not None:
+        return text
+    return GONE if order["key_destroyed"] else WITHHELD
 
 
 def _by(act: dict[str, Any] | None) -> str:

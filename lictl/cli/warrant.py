@@ -120,6 +120,26 @@ def withdraw(name: Name, home: state.HomeOption = None, as_json: state.JsonOptio
     _act(state.use(home, as_json), "warrant.withdraw", "Withdrawn from", name=name)
 
 
+@app.command("unable", epilog='Example: lictl warrant unable LIID0117 --reason "the port to the core is down"')
+def unable(
+    name: Name,
+    reason: Annotated[str, typer.Option(help="What keeps it from being performed; with --restored, what was done.")],
+    restored: Annotated[bool, typer.Option("--restored", help="It can be performed again.")] = False,
+    home: state.HomeOption = None,
+    as_json: state.JsonOption = False,
+) -> None:
+    """Notes that an order cannot be performed, and why; once more for each further reason. For operators and approvers.
+
+    It stops nothing and starts nothing: what can be taken of the order is taken on. It stands in the audit chain, with
+    the order and in its certificate, and --restored notes its end.
+    """
+    now = state.use(home, as_json)
+    if restored:
+        _act(now, "warrant.able", "Noted that it can be performed again:", name=name, reason=reason)
+    else:
+        _act(now, "warrant.unable", "Noted that it cannot be performed:", name=name, reason=reason)
+
+
 @app.command("revoke", epilog="Example: lictl warrant revoke LIID0117")
 def revoke(name: Name, home: state.HomeOption = None, as_json: state.JsonOption = False) -> None:
     """Ends an order now: its next packet is not taken, whether the daemon runs or not. For operators and approvers."""

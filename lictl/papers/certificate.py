@@ -21,7 +21,7 @@ from lictl.version import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from lictl.papers.record import Event, Instrument, InterceptRecord
+    from lictl.papers.record import Event, Inability, Instrument, InterceptRecord
 
 SCHEMA: Final = "lictl.certificate/1"
 MARK: Final = "CONFIDENTIAL: discloses an interception"
@@ -112,6 +112,7 @@ def to_json(record: InterceptRecord, form: Form, made_ns: int) -> dict[str, Any]
         "ended": _moment(record.disabled_ns),
         "ending": record.ending,
         "instruments": [_instrument(instrument) for instrument in record.instruments],
+        "inabilities": [_inability(each) for each in record.inabilities],
         "changes": [_event(event) for event in record.changes],
         "accesses": [_event(event) for event in record.accesses],
         "counts": [
@@ -145,6 +146,23 @@ def _event(event: Event) -> dict[str, Any]:
         "seq": event.seq,
         "duration_ns": event.duration_ns,
         "text": event_text(event),
+    }
+
+
+def _inability(each: Inability) -> dict[str, Any]:
+    noted = f"{format_rfc3339(each.noted_ns)} {each.noted_by}: {each.reason}"
+    if each.restored_ns is None:
+        restored = "no end noted"
+    else:
+        restored = f"restored {format_rfc3339(each.restored_ns)} {each.restored_by}: {each.restored}"
+    return {
+        "noted": format_rfc3339(each.noted_ns),
+        "noted_by": each.noted_by,
+        "reason": each.reason,
+        "restored": _moment(each.restored_ns),
+        "restored_by": each.restored_by,
+        "restored_reason": each.restored,
+        "text": f"{noted}; {restored}",
     }
 
 
@@ -197,6 +215,9 @@ def _blocks(plain: Mapping[str, Any], form: Form) -> Iterator[page.Block]:
     yield page.Fields([(each["label"], each["clause"], each["values"] or [BY_HAND]) for each in plain["required"]])
     if form.rule is Rule.CALEA:
         yield from _beyond(plain)
+    elif plain.get("inabilities"):
+        yield page.Heading("Inability to perform the order")
+        yield page.Fields([_inabilities(plain)])
     yield from _instrument_blocks(plain["instruments"])
     yield from _count_blocks(plain["counts"])
     yield page.Heading("Proof")
@@ -227,15 +248,21 @@ def _incident_blocks(incident: Mapping[str, str]) -> Iterator[page.Block]:
 
 def _beyond(plain: Mapping[str, Any]) -> Iterator[page.Block]:
     """What the carrier's rule does not ask for and a court may."""
-    yield page.Heading("End, changes and accesses")
+    yield page.Heading("End, inabilities, changes and accesses")
     ended = f"{plain['ended']} {plain['ending']}".strip() if plain["ended"] else plain["ending"] or _no_end(plain)
     yield page.Fields(
         [
             ("End", "", [ended]),
+            _inabilities(plain),
             ("Changes", "", _texts(plain["changes"])),
             ("Accesses", "who saw the order or its data", _texts(plain["accesses"])),
         ]
     )
+
+
+def _inabilities(plain: Mapping[str, Any]) -> tuple[str, str, list[str]]:
+    """One made by an older lictl does not have them."""
+    return "Inability to perform it", "as it was noted", _texts(plain.get("inabilities", ()))
 
 
 def _no_end(plain: Mapping[str, Any]) -> str:

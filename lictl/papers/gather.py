@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from lictl.audit.entry import OUTCOMES
 from lictl.papers.orders import Granted, OrderFacts
-from lictl.papers.record import LOSSES, Counts, Event, Instrument, InterceptRecord
+from lictl.papers.record import LOSSES, Counts, Event, Inability, Instrument, InterceptRecord
 from lictl.targets import layout
 from lictl.times import format_rfc3339
 from lictl.warrants.authorities import authorities
@@ -17,10 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from lictl.audit.entry import Entry
+    from lictl.warrants import records
     from lictl.warrants.records import Approval, Warrant
     from lictl.warrants.who import Who
 
 HIDDEN: Final = "withheld: the role auditor does not see targets"
+HIDDEN_REASON: Final = "reason withheld: it can name a person, and the role auditor does not see it"
 DESTROYED: Final = "not readable any more: the order's key was destroyed"
 ADD: Final = "warrant.add"
 ARM: Final = "warrant.arm"
@@ -127,6 +129,7 @@ def record(
         overseer=overseer or (_who(approver) if approver else None),
         installed_by=_installers(warrant),
         configuration=(*_configuration(warrant), *(f"target {target}" for target in targets)),
+        inabilities=tuple(_inability(each, sees_targets) for each in warrant.inabilities),
         changes=tuple(_event(entry, found) for entry in found.entries if not entry.action.startswith("read.")),
         accesses=tuple(_event(entry, found) for entry in found.entries if entry.action.startswith("read.")),
         counts=tuple(counts),
@@ -196,6 +199,20 @@ def _instrument(warrant: Warrant, number: int, sees: bool) -> Instrument:
         submitted_by=_act(given.submitted_by, given.submitted_ns),
         approved_by=_act(given.approved_by, given.approved_ns),
         targets=_targets(given.targets, warrant, sees),
+    )
+
+
+def _inability(given: records.Inability, sees: bool) -> Inability:
+    def told(text: str | None) -> str:
+        return HIDDEN_REASON if not sees else DESTROYED if text is None else text
+
+    return Inability(
+        given.noted_ns,
+        _who(given.noted_by),
+        told(given.reason),
+        given.restored_ns,
+        _who(given.restored_by) if given.restored_by else None,
+        told(given.restored) if given.restored_by else None,
     )
 
 
@@ -325,6 +342,7 @@ def order_facts(warrant: Warrant) -> OrderFacts | None:
         agency=str(authority.get("authorised_agency") or ", ".join(each.agency for each in warrant.deliveries)),
         facilities=kinds,
         ended_ns=warrant.ended_ns,
+        unable=tuple((each.noted_ns, each.restored_ns) for each in warrant.inabilities),
         matched=_matched(warrant.summary),
     )  # fmt: skip
 

@@ -51,6 +51,7 @@ class OrderFacts:
         facilities: number of targets by kind, such as {"ip": 2}.
         granted: approved instruments, the original first.
         ended_ns: when it ended; None: not yet.
+        unable: from when until when something kept it from being performed, UTC nanoseconds; None: no end was noted.
         matched: packets that it was entitled to; None: not known.
     """
 
@@ -70,6 +71,7 @@ class OrderFacts:
     agency: str = ""
     facilities: dict[str, int] = field(default_factory=dict)
     ended_ns: int | None = None
+    unable: tuple[tuple[int, int | None], ...] = ()
     matched: int | None = None
 
     @property

@@ -81,6 +81,25 @@ class Instrument:
 
 
 @dataclass(frozen=True, slots=True)
+class Inability:
+    """Why the order could not be performed for some time.
+
+    Attributes:
+        noted_ns, noted_by: when it was noted (UTC nanoseconds), and by whom.
+        reason: what kept it from being performed.
+        restored_ns, restored_by: likewise of its end; None: nobody noted one.
+        restored: what was put right.
+    """
+
+    noted_ns: int
+    noted_by: str
+    reason: str = field(repr=False)
+    restored_ns: int | None = None
+    restored_by: str | None = None
+    restored: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Incident:
     """An interception that was made without appropriate authorisation: 47 CFR 1.20004(a)(1) wants it recorded too.
 
@@ -118,6 +137,7 @@ class InterceptRecord:
         overseer: the employee who oversees it.
         installed_by: persons whose act put it into force.
         configuration: at the time of installation, in words.
+        inabilities: what kept it from being performed, oldest first.
         changes: of configuration, oldest first.
         accesses: to the order or its data, oldest first.
         counts: one entry a stream.
@@ -145,6 +165,7 @@ class InterceptRecord:
     overseer: str | None = None
     installed_by: tuple[str, ...] = ()
     configuration: tuple[str, ...] = field(default=(), repr=False)
+    inabilities: tuple[Inability, ...] = ()
     changes: tuple[Event, ...] = field(default=(), repr=False)
     accesses: tuple[Event, ...] = field(default=(), repr=False)
     counts: tuple[Counts, ...] = ()

@@ -141,11 +141,20 @@ def _facilities(order: OrderFacts) -> str:
     return ", ".join(f"{count} {kind}" for kind, count in sorted(order.facilities.items())) or NOT_HELD
 
 
+def _unable(order: OrderFacts) -> str:
+    periods = (
+        f"{format_rfc3339(noted)} to {'no end noted' if restored is None else format_rfc3339(restored)}"
+        for noted, restored in order.unable
+    )
+    return "; ".join(periods) or "none noted"
+
+
 _COMMON: Final = (
     Column("order", "", lambda o: o.id),
     Column("docket", "", lambda o: _stated(o, o.docket)),
     Column("court", "", lambda o: _stated(o, o.court)),
 )
+_UNABLE: Final = Column("unable", "", _unable)
 
 COLUMNS: Final = {
     Statute.WIRETAP: (
@@ -161,6 +170,7 @@ COLUMNS: Final = {
         Column("agency", "2519(1)(f)", lambda o: _stated(o, o.agency)),
         Column("authorised_by", "2519(1)(f)", lambda o: _stated(o, o.authorised_by)),
         Column("facilities", "2519(1)(g)", _facilities),
+        _UNABLE,
         Column("intercepted", "2519(2)(b)", lambda o: NOT_KNOWN if o.matched is None else f"{o.matched} packets"),
         Column("incriminating", "2519(2)(b)(i)", None, "the agency judges what it received"),
         Column("persons", "2519(2)(b)(iii)", None, "an address is not a person"),
@@ -184,6 +194,7 @@ COLUMNS: Final = {
         Column("agency", "3126(5)", lambda o: _stated(o, o.agency)),
         Column("applicant", "3126(5)", lambda o: _stated(o, o.presented_by)),
         Column("authorised_by", "3126(5)", lambda o: _stated(o, o.authorised_by)),
+        _UNABLE,
         Column("district", "3126(5)", None, "the court has its own column; a district is not asked for"),
     ),
 }  # fmt: skip

@@ -47,6 +47,8 @@ PERMITS: Final[dict[str, frozenset[Role]]] = {
     "warrant.resume": _APPROVER,
     "warrant.suspend": _STOPPERS,
     "warrant.withdraw": _OPERATOR,
+    "warrant.unable": _STOPPERS,
+    "warrant.able": _STOPPERS,
     "warrant.revoke": _STOPPERS,
     "warrant.close": _OPERATOR,
     "warrant.destroy-key": _APPROVER,

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from lictl.audit.anchor import Head
     from lictl.home import Home
     from lictl.papers.record import Counts
-    from lictl.warrants.records import Instrument, Warrant
+    from lictl.warrants.records import Inability, Instrument, Warrant
 
 
 def summary_of(home: Home, order: Warrant, head: Head, now_ns: int) -> dict[str, Any]:
@@ -23,6 +23,7 @@ def summary_of(home: Home, order: Warrant, head: Head, now_ns: int) -> dict[str,
     Returns:
         `streams`: counts of each, in the shape of `lictl status` (None: the account files are lost);
         `instruments`: manifest of what the order rested on, with the SHA-256 of each file;
+        `inabilities`: from when until when (None: to the end) something kept it from being performed;
         `audit`: number and hash of the chain's head; `closed`: RFC 3339; `sha256`: of all the others as JSON with
         sorted keys and no spaces.
     """
@@ -30,6 +31,7 @@ def summary_of(home: Home, order: Warrant, head: Head, now_ns: int) -> dict[str,
     sealed: dict[str, Any] = {
         "streams": None if counts is None else [_stream(each) for each in counts],
         "instruments": [_instrument(each) for each in order.instruments],
+        "inabilities": [_inability(each) for each in order.inabilities],
         "audit": {"seq": head.seq, "hash": head.hash},
         "closed": format_rfc3339(now_ns),
     }
@@ -58,3 +60,8 @@ def _instrument(each: Instrument) -> dict[str, Any]:
         "ends": format_rfc3339(each.ends_ns),
         "sha256": hashlib.sha256(each.text.encode()).hexdigest(),
     }
+
+
+def _inability(each: Inability) -> dict[str, Any]:
+    restored = None if each.restored_ns is None else format_rfc3339(each.restored_ns)
+    return {"noted": format_rfc3339(each.noted_ns), "restored": restored}

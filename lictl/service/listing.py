@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from lictl.people.actor import Actor
     from lictl.service.record import Record
-    from lictl.warrants.records import Instrument, Overview, Warrant
+    from lictl.warrants.records import Inability, Instrument, Overview, Warrant
     from lictl.warrants.store import Store
     from lictl.warrants.who import Who
 
@@ -58,6 +58,7 @@ def summary(order: Warrant) -> dict[str, Any]:
         "kind": order.kind,
         "state": order.state,
         "emergency": order.emergency,
+        "unable": order.unable,
         "waits": None if waits is None or waits.position == 1 else f"{waits.act} {waits.state}",
         "mode": str(order.mode),
         "starts": format_rfc3339(order.starts_ns),
@@ -75,6 +76,7 @@ def _outline(order: Overview) -> dict[str, Any]:
         "kind": order.kind,
         "state": order.state,
         "emergency": order.emergency,
+        "unable": order.unable,
         "waits": None,
         "mode": order.mode,
         "starts": format_rfc3339(order.starts_ns),
@@ -97,6 +99,7 @@ def details(order: Warrant) -> dict[str, Any]:
         "authority": _authority(order.authority),
         "formats": [delivery.format for delivery in order.deliveries],
         "instruments": [_instrument(order, each) for each in order.instruments],
+        "inabilities": [_inability(each) for each in order.inabilities],
         "summary": None if order.summary is None else dict(order.summary),
         "file": order.text,
     }
@@ -121,10 +124,21 @@ def _instrument(order: Warrant, each: Instrument) -> dict[str, Any]:
     }
 
 
+def _inability(each: Inability) -> dict[str, Any]:
+    return {
+        "noted": _act(each.noted_by, each.noted_ns),
+        "reason": each.reason,
+        "restored": _act(each.restored_by, each.restored_ns),
+        "restored_reason": each.restored,
+    }
+
+
 def _withheld(told: dict[str, Any]) -> dict[str, Any]:
     """Without what names the subject: the authority's free fields and the files may."""
     hidden = {"authority": None, "targets": None, "file": None, "reason": None}
-    return {**told, "authority": None, "instruments": [{**each, **hidden} for each in told["instruments"]]}
+    instruments = [{**each, **hidden} for each in told["instruments"]]
+    inabilities = [{**each, "reason": None, "restored_reason": None} for each in told["inabilities"]]
+    return {**told, "authority": None, "instruments": instruments, "inabilities": inabilities}
 
 
 def _authority(authority: Mapping[str, Any]) -> dict[str, Any]:

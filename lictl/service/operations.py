@@ -10,6 +10,7 @@ from lictl.papers.desk import PapersDesk
 from lictl.papers.gather import Place
 from lictl.service.agency_desk import AgencyDesk
 from lictl.service.check_desk import CheckDesk
+from lictl.service.inability_desk import InabilityDesk
 from lictl.service.key_desk import KeyDesk
 from lictl.service.listing import Listing
 from lictl.service.order_desk import OrderDesk
@@ -43,6 +44,7 @@ def operations(
         **AgencyDesk(site, store, record, effects, scrutiny).table(),
         **KeyDesk(home, record).table(),
         **OrderDesk(home, store, record, effects, scrutiny).table(),
+        **InabilityDesk(store, record).table(),
         **CheckDesk(scrutiny, store, record).table(),
         **Listing(store, record).table(),
         **papers.table(),

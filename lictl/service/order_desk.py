@@ -16,12 +16,12 @@ from lictl import faults, log
 from lictl.errors import MachineError, RefusedError, UnavailableError, UsageError
 from lictl.handover.registry import formats
 from lictl.service.closing import summary_of
+from lictl.service.given import reason_of, text_of, who_of
 from lictl.service.listing import summary
 from lictl.service.record import facts
 from lictl.times import format_rfc3339, now_ns
 from lictl.warrants.model import load
 from lictl.warrants.states import Act, State, move
-from lictl.warrants.who import Who
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -77,7 +77,7 @@ class OrderDesk:
             name: how errors call the file.
             submit: ask for its approval at once.
         """
-        order = self._draft(actor, _text(text, "text"), _text(name, "name"), emergency=False)
+        order = self._draft(actor, text_of(text, "text"), text_of(name, "name"), emergency=False)
         if submit is True:
             return self.submit(actor, order.id)
         return self._told(order, "It is a draft. Ask for its approval with `lictl warrant submit`.")
@@ -89,7 +89,7 @@ class OrderDesk:
         written = {"sha256": _digest(text), "liid": file.intercept.liid, "emergency": emergency}
         with self._record.act("warrant.add", actor=actor.to_json(), subject=None, after=written) as act:
             faults.point("warrant.add.intended")
-            order = self._store.draft(file, _who(actor), now_ns(), emergency=emergency)
+            order = self._store.draft(file, who_of(actor), now_ns(), emergency=emergency)
             faults.point("warrant.add.stored")
             act.after = {"order": order.id, **facts(order)}
         faults.point("warrant.add.recorded")
@@ -100,7 +100,7 @@ class OrderDesk:
         order = self._get(name)
         with self._record.act("warrant.submit", actor=actor.to_json(), subject=order.id, before=facts(order)) as act:
             faults.point("warrant.submit.intended")
-            order = self._store.submit(order.id, _who(actor), now_ns())
+            order = self._store.submit(order.id, who_of(actor), now_ns())
             faults.point("warrant.submit.stored")
             act.after = facts(order)
         faults.point("warrant.submit.recorded")
@@ -109,7 +109,7 @@ class OrderDesk:
     def emergency(self, actor: Actor, text: str, name: str) -> dict[str, Any]:
         """Puts an order of an emergency authority into force by one person. It ends by itself with its short term."""
         self._effects.may_arm()
-        self._scrutiny.gate(read(self._store, _text(text, "text"), _text(name, "name")), False, None)
+        self._scrutiny.gate(read(self._store, text_of(text, "text"), text_of(name, "name")), False, None)
         # From here on nothing stands against its approval: a refusal leaves no order that somebody else could approve.
         order = self._draft(actor, text, name, emergency=True)
         self.submit(actor, order.id)
@@ -118,7 +118,7 @@ class OrderDesk:
     def reject(self, actor: Actor, name: str, reason: str) -> dict[str, Any]:
         """Sends what was submitted back to be drafted; the reason is kept sealed."""
         order = self._get(name)
-        reason = _reason(reason)
+        reason = reason_of(reason)
         with self._record.act("warrant.reject", actor=actor.to_json(), subject=order.id, before=facts(order)) as act:
             faults.point("warrant.reject.intended")
             order = self._store.reject(order.id, reason)
@@ -154,8 +154,8 @@ class OrderDesk:
             after={"by": how, "emergency": order.emergency, "shared": confirm},
         ) as act:  # fmt: skip
             faults.point("warrant.approve.intended")
-            order = self._store.approve(order.id, _who(actor), now_ns(), None if reason is None else _reason(reason),
-                                        confirm)  # fmt: skip
+            why = None if reason is None else reason_of(reason)
+            order = self._store.approve(order.id, who_of(actor), now_ns(), why, confirm)
             faults.point("warrant.approve.stored")
             act.after = facts(order)
         faults.point("warrant.approve.recorded")
@@ -169,7 +169,7 @@ class OrderDesk:
         self._effects.may_arm()
         with self._record.act("warrant.resume", actor=actor.to_json(), subject=order.id, before=facts(order)) as act:
             faults.point("warrant.resume.intended")
-            order = self._store.resume(order.id, _who(actor), now_ns())
+            order = self._store.resume(order.id, who_of(actor), now_ns())
             faults.point("warrant.resume.stored")
             act.after = facts(order)
         faults.point("warrant.resume.recorded")
@@ -189,7 +189,7 @@ class OrderDesk:
             "warrant.extend", actor=actor.to_json(), subject=order.id, before=facts(order), after=after
         ) as act:
             faults.point("warrant.extend.intended")
-            order = self._store.extend(order.id, extension, _who(actor), now_ns())
+            order = self._store.extend(order.id, extension, who_of(actor), now_ns())
             faults.point("warrant.extend.stored")
             act.after = facts(order)
         faults.point("warrant.extend.recorded")
@@ -203,7 +203,7 @@ class OrderDesk:
             "warrant.amend", actor=actor.to_json(), subject=order.id, before=facts(order), after=after
         ) as act:
             faults.point("warrant.amend.intended")
-            order = self._store.amend(order.id, amendment, _who(actor), now_ns())
+            order = self._store.amend(order.id, amendment, who_of(actor), now_ns())
             faults.point("warrant.amend.stored")
             act.after = facts(order)
         faults.point("warrant.amend.recorded")
@@ -211,7 +211,7 @@ class OrderDesk:
 
     def _further(self, name: str, text: str, file: str) -> tuple[Warrant, WarrantFile]:
         order = self._get(name)
-        further = read(self._store, _text(text, "text"), _text(file, "file"))
+        further = read(self._store, text_of(text, "text"), text_of(file, "file"))
         self._scrutiny.admit(further, file)
         self._effects.check(further, order)
         return order, further
@@ -305,7 +305,7 @@ class OrderDesk:
 
     def _get(self, name: str) -> Warrant:
         """From memory where it can be: who stops waits for no database, also for one that cannot be read."""
-        return self._store.standing(_text(name, "name")) or self._store.get(name)
+        return self._store.standing(text_of(name, "name")) or self._store.get(name)
 
     def _told(self, order: Warrant, effect: str) -> dict[str, Any]:
         return {**summary(order), "effect": effect}
@@ -346,23 +346,6 @@ def read(store: Store, text: str, name: str) -> WarrantFile:
                 f"Choose one of {', '.join(formats(mode))}.",
             )
     return file
-
-
-def _who(actor: Actor) -> Who:
-    return Who(actor.uid, actor.name, actor.login_uid)
-
-
-def _text(value: object, name: str) -> str:
-    if not isinstance(value, str):
-        raise UsageError(f"`{name}` is text.")
-    return value
-
-
-def _reason(reason: object) -> str:
-    text = _text(reason, "reason").strip()
-    if not 3 <= len(text) <= 2000:
-        raise UsageError("A reason has 3 to 2000 characters.", "Say it in a sentence.")
-    return text
 
 
 def _digest(text: str) -> str:

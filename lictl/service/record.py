@@ -60,6 +60,7 @@ class Record:
         subject: str | None,
         before: dict[str, Any] | None = None,
         after: dict[str, Any] | None = None,
+        sealed: bytes | None = None,
     ) -> Iterator[Outcome]:
         """An act: its intent is on disk when the block begins, its outcome when it ends.
 
@@ -69,11 +70,12 @@ class Record:
             subject: id of an order, name of an agency or user.
             before: what is to be changed.
             after: what it is to be changed to.
+            sealed: what may name a subject, under the order's key.
 
         Raises:
             MachineError: the intent could not be written; nothing was changed.
         """
-        intent = self._chain.append(action, actor=actor, subject=subject, before=before, after=after)
+        intent = self._chain.append(action, actor=actor, subject=subject, before=before, after=after, sealed=sealed)
         outcome = Outcome()
         try:
             yield outcome
@@ -123,5 +125,6 @@ def facts(order: Warrant) -> dict[str, Any]:
         "starts_ns": order.starts_ns,
         "ends_ns": order.ends_ns,
         "instruments": [each.state for each in order.instruments],
+        "inabilities": ["lasts" if each.lasts else "restored" for each in order.inabilities],
         "key": order.key_destroyed_ns is None,
     }

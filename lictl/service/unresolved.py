@@ -101,7 +101,9 @@ class _Case:
         except LictlError as error:
             self._chain.failed(self._entry.seq, type(error).__name__)
             return
-        self._found(now, now != self._entry.before)
+        # By what the intent wrote down: an older lictl knew fewer facts.
+        before = self._entry.before or {}
+        self._found(now, any(now.get(name) != was for name, was in before.items()))
 
     def _added(self) -> None:
         """A draft that was written down after the intent, with its LIID."""

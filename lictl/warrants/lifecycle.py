@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, select, update
 
 from lictl.errors import RefusedError
-from lictl.warrants import agencies
+from lictl.warrants import agencies, inabilities
 from lictl.warrants.approval import write_instrument
 from lictl.warrants.changes import move_order, refuse_past, row_of, set_order, settle
 from lictl.warrants.kinds import rule_of
@@ -147,3 +147,4 @@ def destroy_key(connection: Connection, vault: Vault, number: int, now_ns: int) 
     set_order(connection, number, sealed_targets=None)
     nothing = {"sealed_document": None, "sealed_reason": None}
     connection.execute(update(instruments).where(instruments.c.warrant == number).values(nothing))
+    inabilities.forget_reasons(connection, number)

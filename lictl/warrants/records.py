@@ -120,6 +120,34 @@ class Instrument:
 
 
 @dataclass(frozen=True, slots=True)
+class Inability:
+    """Why an order could not be performed for some time.
+
+    Attributes:
+        position: 1 for the first one of the order.
+        noted_by: who noted it.
+        noted_ns: when, UTC nanoseconds.
+        reason: what kept it from being performed; None: the order's key was destroyed.
+        restored_by: who noted that it had ended; None: nobody did.
+        restored_ns: when; None: it lasts, or the order was over before.
+        restored: what was put right; None: as `reason`, or it was not.
+    """
+
+    position: int
+    noted_by: Who
+    noted_ns: int
+    reason: str | None = field(repr=False)
+    restored_by: Who | None
+    restored_ns: int | None
+    restored: str | None = field(repr=False)
+
+    @property
+    def lasts(self) -> bool:
+        """Nobody noted its end."""
+        return self.restored_ns is None
+
+
+@dataclass(frozen=True, slots=True)
 class Overview:
     """One order without anything that names its subject: for lists, status and reports.
 
@@ -142,6 +170,7 @@ class Overview:
     first_taken_ns: int | None
     released: bool
     agencies: tuple[str, ...]
+    unable: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +223,7 @@ class Warrant:
         kind: of the first instrument's authority.
         emergency: one person may put it into force.
         instruments: all of them, the original first.
+        inabilities: what kept it from being performed, oldest first.
         first_taken_ns: when its first packet was taken; None: none yet.
         closed_ns: when it was closed.
         summary: what closing sealed: final counts, manifest, hashes.
@@ -223,6 +253,7 @@ class Warrant:
     kind: str
     emergency: bool
     instruments: tuple[Instrument, ...]
+    inabilities: tuple[Inability, ...]
     first_taken_ns: int | None
     closed_ns: int | None
     summary: Mapping[str, Any] | None
@@ -244,6 +275,11 @@ class Warrant:
     def pending(self) -> Instrument | None:
         """The instrument that waits to be submitted or approved; there is at most one."""
         return next((each for each in self.instruments if each.state in ("draft", "submitted")), None)
+
+    @property
+    def unable(self) -> bool:
+        """It is not over, and something is noted that keeps it from being performed."""
+        return self.ended_ns is None and any(each.lasts for each in self.inabilities)
 
     @property
     def submitted_by(self) -> Who | None:

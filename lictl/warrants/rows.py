@@ -12,8 +12,8 @@ from lictl.targets import layout
 from lictl.targets.grammar import parse
 from lictl.targets.kinds import Target, access_only
 from lictl.warrants.kinds import rule_of
-from lictl.warrants.records import NO_SLOT, Approval, Delivery, Instrument, Overview, Warrant
-from lictl.warrants.schema import deliveries, instruments, warrant_keys, warrants
+from lictl.warrants.records import NO_SLOT, Approval, Delivery, Inability, Instrument, Overview, Warrant
+from lictl.warrants.schema import deliveries, inabilities, instruments, warrant_keys, warrants
 from lictl.warrants.who import Who
 from lictl.warrants.window import term_of, term_text
 
@@ -44,6 +44,14 @@ _PAPERS: Final = (
 _DELIVERIES: Final = (
     select(deliveries).where(deliveries.c.warrant.in_(_NUMBERS)).order_by(deliveries.c.warrant, deliveries.c.position)
 )
+_INABILITIES: Final = (
+    select(inabilities)
+    .where(inabilities.c.warrant.in_(_NUMBERS))
+    .order_by(inabilities.c.warrant, inabilities.c.position)
+)
+_LASTING: Final = select(inabilities.c.warrant).where(
+    inabilities.c.warrant.in_(_NUMBERS), inabilities.c.restored_ns.is_(None)
+)
 
 
 class Reader:
@@ -73,16 +81,16 @@ class Reader:
 
     def _some(self, connection: Connection, numbers: Sequence[int]) -> list[Warrant]:
         received = _receivers(connection, numbers)
-        papers: dict[int, list[Any]] = {}
         meant = {"numbers": list(numbers)}
-        for paper in connection.execute(_PAPERS, meant):
-            papers.setdefault(paper.warrant, []).append(paper)
+        papers, unable = _by_order(connection, _PAPERS, meant), _by_order(connection, _INABILITIES, meant)
         return [
-            self._warrant(row, papers.get(row.number, []), tuple(received.get(row.number, ())))
+            self._warrant(
+                row, papers.get(row.number, []), tuple(received.get(row.number, ())), unable.get(row.number, [])
+            )
             for row in connection.execute(_ORDERS, meant)
         ]
 
-    def _warrant(self, row: Any, papers: list[Any], receivers: tuple[Delivery, ...]) -> Warrant:
+    def _warrant(self, row: Any, papers: list[Any], receivers: tuple[Delivery, ...], unable: list[Any]) -> Warrant:
         if row.released:
             for known in [place for place in self._opened if place[0] == row.number]:
                 del self._opened[known]
@@ -112,6 +120,7 @@ class Reader:
             kind=row.kind,
             emergency=row.emergency,
             instruments=made,
+            inabilities=tuple(_inability(opener, each) for each in unable),
             first_taken_ns=row.first_taken_ns,
             closed_ns=row.closed_ns,
             summary=None if row.summary is None else json.loads(row.summary),
@@ -191,6 +200,26 @@ def _instrument(opener: _Opener, row: Any) -> Instrument:
     )
 
 
+def _inability(opener: _Opener, row: Any) -> Inability:
+    return Inability(
+        position=row.position,
+        noted_by=Who.from_json(row.noted_by),
+        noted_ns=row.noted_ns,
+        reason=opener.value(f"inability/{row.position}", row.sealed_reason),
+        restored_by=_who(row.restored_by),
+        restored_ns=row.restored_ns,
+        restored=opener.value(f"restored/{row.position}", row.sealed_restored),
+    )
+
+
+def _by_order(connection: Connection, query: Select[Any], meant: dict[str, list[int]]) -> dict[int, list[Any]]:
+    """Rows by the order that they belong to, in their order."""
+    found: dict[int, list[Any]] = {}
+    for row in connection.execute(query, meant):
+        found.setdefault(row.warrant, []).append(row)
+    return found
+
+
 def _who(text: str | None) -> Who | None:
     return None if text is None else Who.from_json(text)
 
@@ -206,8 +235,11 @@ def overviews(connection: Connection, query: Select[Any]) -> list[Overview]:
     """Orders without their sealed parts; `query` selects rows of `warrants`."""
     rows = connection.execute(query.order_by(warrants.c.number)).all()
     agencies: dict[int, dict[str, None]] = {}
+    unable: set[int] = set()
     for at in range(0, len(rows), _AT_ONCE):
-        for number, receivers in _receivers(connection, [row.number for row in rows[at : at + _AT_ONCE]]).items():
+        numbers = [row.number for row in rows[at : at + _AT_ONCE]]
+        unable.update(connection.execute(_LASTING, {"numbers": numbers}).scalars())
+        for number, receivers in _receivers(connection, numbers).items():
             agencies[number] = dict.fromkeys(receiver.agency for receiver in receivers)
     return [
         Overview(
@@ -227,6 +259,7 @@ def overviews(connection: Connection, query: Select[Any]) -> list[Overview]:
             first_taken_ns=row.first_taken_ns,
             released=row.released,
             agencies=tuple(agencies.get(row.number, ())),
+            unable=row.number in unable and row.ended_ns is None,
         )
         for row in rows
     ]

@@ -27,7 +27,7 @@ from sqlalchemy import (
 from lictl.targets import layout
 from lictl.warrants.states import BEFORE, HELD, OPEN, State
 
-VERSION: Final = 3
+VERSION: Final = 4
 """Of the schema; the number of the newest migration."""
 
 Long = BigInteger().with_variant(Integer, "sqlite")
@@ -149,6 +149,20 @@ instruments = Table(
 
 _PENDING = text("state IN ('draft', 'submitted')")
 Index("one_pending", instruments.c.warrant, unique=True, sqlite_where=_PENDING, postgresql_where=_PENDING)
+
+inabilities = Table(
+    "inabilities",
+    metadata,
+    Column("warrant", ForeignKey("warrants.number"), primary_key=True),
+    Column("position", Integer, primary_key=True, autoincrement=False),
+    Column("noted_by", Text, nullable=False),  # JSON object: uid, name, login_uid
+    Column("noted_ns", Long, nullable=False),
+    Column("sealed_reason", LargeBinary),  # JSON text; NULL: the key was destroyed
+    Column("restored_by", Text),
+    Column("restored_ns", Long),  # NULL: it lasts, or the order was over before it ended
+    Column("sealed_restored", LargeBinary),
+    CheckConstraint("(restored_by IS NULL) = (restored_ns IS NULL)", name="restored"),
+)
 
 deliveries = Table(
     "deliveries",

@@ -46,6 +46,8 @@ class Act(StrEnum):
     CLOSE = "close"
     EXTEND = "extend"
     AMEND = "amend"
+    UNABLE = "unable"
+    ABLE = "able"
 
 
 OPERATOR: Final = "operator"
@@ -104,9 +106,12 @@ TRANSITIONS: Final[dict[Act, Transition]] = {
     Act.CLOSE: Transition(_from(State.EXPIRED, State.REVOKED), State.CLOSED, _ONE),
     Act.EXTEND: Transition(HELD, None, _ONE),
     Act.AMEND: Transition(HELD, None, _ONE),
+    Act.UNABLE: Transition(OPEN, None, _BOTH),
+    Act.ABLE: Transition(OPEN, None, _BOTH),
 }
 """Extending and amending write down a further instrument. It is submitted, rejected and approved as the order was
-(`lictl.warrants.instruments`) and changes nothing before its approval."""
+(`lictl.warrants.instruments`) and changes nothing before its approval. An inability and its end are only noted
+(`lictl.warrants.inabilities`)."""
 
 
 def move(name: str, old: State, act: Act) -> State:

@@ -8,7 +8,6 @@ here as well, and once more by the database.
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -16,13 +15,12 @@ from sqlalchemy import select, update
 
 from lictl.errors import RefusedError
 from lictl.home import Home
-from lictl.keys.agency import AgencyKeys
-from lictl.warrants import agencies, approval, lifecycle, slots
+from lictl.warrants import approval, inabilities, lifecycle, slots
+from lictl.warrants.agency_book import AgencyBook
 from lictl.warrants.approval import write_instrument
 from lictl.warrants.database import Database, Place
 from lictl.warrants.instruments import check_file
 from lictl.warrants.names import number_of, number_of_id
-from lictl.warrants.notes import Notes
 from lictl.warrants.opening import place_of, prepare
 from lictl.warrants.openings import Openings
 from lictl.warrants.records import Agency, Approval, Delivery, Instrument, Overview, Warrant, to_armed
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Connection
 
-    from lictl.delivery.config import Transport
     from lictl.keys.sealer import Sealer
     from lictl.warrants.tables import WarrantFile
 
@@ -48,7 +45,7 @@ Overviews: TypeAlias = list[Overview]
 Approvals: TypeAlias = list[Approval]
 
 
-class Store(Notes):
+class Store(AgencyBook):
     """Agencies and orders of one home; safe for several threads and processes.
 
     Where an order is meant by `name`, that is its id or its LIID; UnavailableError where there is none, UsageError
@@ -100,46 +97,6 @@ class Store(Notes):
     def close(self) -> None:
         """Closes it."""
         self._database.close()
-
-    # ---- agencies
-
-    def add_agency(self, agency: Agency) -> None:
-        """Adds an agency; UsageError where it cannot be or is there already."""
-        agencies.check(agency)
-        with self._database.write() as connection:
-            agencies.add(connection, self._vault, agency)
-
-    def agencies(self) -> list[Agency]:
-        """All agencies, by name."""
-        with self._database.read() as connection:
-            return agencies.every(connection)
-
-    def agency(self, name: str) -> Agency:
-        """One agency; UnavailableError where there is none of that name."""
-        with self._database.read() as connection:
-            return agencies.one(connection, name)
-
-    def agency_keys(self, name: str) -> AgencyKeys:
-        """The keys that this site has for an agency; UnavailableError where there is none of that name."""
-        with self._database.read() as connection:
-            agencies.one(connection, name)
-            return AgencyKeys(self._vault.secrets(connection, name)[0])
-
-    def transport(self, name: str) -> Transport:
-        """How an agency is reached, with the private key; UnavailableError where there is none of that name."""
-        with self._database.read() as connection:
-            known = agencies.one(connection, name).transport
-            return replace(known, key=self._vault.secrets(connection, name)[1])
-
-    def renew_agency(self, name: str, transport: Transport) -> None:
-        """Replaces how an agency is reached, whatever orders name it; UnavailableError where there is none."""
-        with self._database.write() as connection:
-            agencies.renew(connection, self._vault, name, transport)
-
-    def remove_agency(self, name: str) -> None:
-        """Removes an agency; RefusedError while an order that is not over names it."""
-        with self._database.write() as connection:
-            agencies.remove(connection, self._vault, name)
 
     # ---- acts, in the order of a life
 
@@ -232,6 +189,18 @@ class Store(Notes):
     def revoke(self, name: str, now_ns: int) -> Warrant:
         """Ends an order now."""
         return self._on(name, lambda connection, number: lifecycle.revoke(connection, number, now_ns))
+
+    def unable(self, name: str, reason: str, who: Who, now_ns: int) -> Warrant:
+        """Notes that an order cannot be performed, and why; nothing else of it changes."""
+        return self._on(
+            name, lambda connection, number: inabilities.begin(connection, self._vault, number, reason, who, now_ns)
+        )
+
+    def able(self, name: str, reason: str, who: Who, now_ns: int) -> Warrant:
+        """Notes that it can be performed again; RefusedError where nothing kept it from that."""
+        return self._on(
+            name, lambda connection, number: inabilities.end(connection, self._vault, number, reason, who, now_ns)
+        )
 
     def expire(self, now_ns: int, trusted: bool = True) -> Warrants:
         """Ends every order whose window is over; returns those that it ended.
@@ -332,6 +301,25 @@ class Store(Notes):
             number = number_of(connection, name)
             uuid = connection.execute(select(warrants.c.uuid).where(warrants.c.number == number)).scalar_one()
             return self._vault.key(connection, number, uuid)
+
+    def seal(self, name: str, place: str, value: Any) -> bytes:
+        """A JSON value under the order's own key, for a place outside of the store.
+
+        Args:
+            name: of the order.
+            place: that it is for, and opens at (`unseal`): such as "audit/unable".
+            value: what JSON can hold.
+
+        Raises:
+            RefusedError: the key was destroyed.
+        """
+        order = self.get(name)
+        return self._vault.seal(self.warrant_key(order.id), order.uuid, place, value)
+
+    def unseal(self, name: str, place: str, blob: bytes) -> Any:
+        """What `seal` sealed; IntegrityError where it was changed or moved."""
+        order = self.get(name)
+        return self._vault.open(self.warrant_key(order.id), order.uuid, place, blob)
 
     def has_one_of(self, uuids: Collection[str]) -> bool:
         """Whether one of these is an order's uuid."""

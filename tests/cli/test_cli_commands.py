@@ -15,14 +15,17 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from lictl.audit.chain import Chain
 from lictl.audit.read import entries
 from lictl.cli.app import app
 from lictl.collection.receiver import Receiver
 from lictl.errors import BY_EXIT_CODE
 from lictl.home import Home
+from lictl.keys.site import SiteKey
 from lictl.lab.people import APPROVER_UID, Team, as_user
 from lictl.lab.site import stated
 from lictl.version import __version__
+from lictl.warrants.store import Store
 
 RUNNER = CliRunner()
 TARGET = "203.0.113.7"
@@ -270,6 +273,51 @@ def test_an_order_is_suspended_rejected_and_closed(home: Path, agency: str, tmp_
     Team(Home(home)).approver("warrant.resume", name="W-1")
     failure("warrant", "close", "W-1", code=3)
     lictl("warrant", "revoke", "W-1")
+
+
+def test_an_inability_is_noted_with_the_order(home: Path, agency: str, tmp_path: Path) -> None:
+    """Shown in the list and with the order; in the chain as an act whose reason is sealed; refused once it is over."""
+    lictl("warrant", "add", str(warrant_file(tmp_path)), "--submit")
+    approve(home, "W-1")
+    told = lictl("warrant", "unable", "LIID0117", "--reason", f"no port to {TARGET}").stdout
+    assert "cannot be performed: order W-1" in told
+    assert "State: approved" in told
+    assert "UNABLE" in lictl("warrant", "list").stdout
+    lictl("warrant", "unable", "W-1", "--reason", "the site has no power")
+    lictl("warrant", "unable", "W-1", "--restored", "--reason", "another port")
+    assert "UNABLE" not in lictl("warrant", "list").stdout
+    shown = answer("warrant", "show", "W-1")
+    assert [(i["reason"], i["noted"]["uid"], i["restored_reason"]) for i in shown["inabilities"]] == [
+        (f"no port to {TARGET}", 0, "another port"), ("the site has no power", 0, "another port"),
+    ]  # fmt: skip
+    assert "the site has no power" in lictl("warrant", "show", "W-1").stdout
+    assert "Nothing is noted" in failure("warrant", "unable", "W-1", "--restored", "--reason", "again", code=3)["what"]
+    for reason in ("  ", "no", "x" * 2001):
+        assert "3 to 2000" in failure("warrant", "unable", "W-1", "--reason", reason, code=2)["what"]
+    lictl("warrant", "revoke", "W-1")
+    assert "is revoked" in failure("warrant", "unable", "W-1", "--reason", "too late", code=3)["what"]
+    acts = [e for e in entries(home / "audit") if e.action in ("warrant.unable", "warrant.able")]
+    assert [(e.action, e.subject) for e in acts] == [
+        ("warrant.unable", "W-1"), ("warrant.unable", "W-1"), ("warrant.able", "W-1"), ("warrant.able", "W-1"),
+    ]  # fmt: skip
+    store = Store.of(Home(home))
+    assert store.unseal("W-1", "audit/inability", acts[0].sealed or b"") == f"no port to {TARGET}"
+    store.close()
+    assert TARGET not in "".join(path.read_text() for path in (home / "audit").glob("*.jsonl"))
+
+
+@pytest.mark.parametrize(("known", "outcome"), [("draft", "failed"), ("submitted", "done")])
+def test_an_act_that_an_older_lictl_was_cut_off_in(
+    home: Path, agency: str, tmp_path: Path, known: str, outcome: str
+) -> None:
+    """It is judged by the facts that its intent wrote down: one that lictl knows only by now is no change."""
+    lictl("warrant", "add", str(warrant_file(tmp_path)))
+    added = next(e.after or {} for e in entries(home / "audit") if e.action == "done" and "order" in (e.after or {}))
+    before = {key: value for key, value in added.items() if key not in ("order", "inabilities")} | {"state": known}
+    with Chain.open(Home(home), SiteKey.open(Home(home)).signer) as chain:
+        intent = chain.append("warrant.submit", actor={"uid": 0}, subject="W-1", before=before)
+    lictl("warrant", "list")
+    assert [e.action for e in entries(home / "audit") if e.subject == str(intent)] == [outcome]
 
 
 def test_without_a_role_nothing_is_read_or_changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ def test_every_promised_command_is_there() -> None:
         "lictl warrant certificate", "lictl warrant check", "lictl role list", "lictl role grant",
         "lictl role withdraw", "lictl profile list", "lictl profile show", "lictl profile status",
         "lictl profile confirm", "lictl audit verify", "lictl audit show", "lictl audit export", "lictl audit head",
-        "lictl audit reconcile", "lictl audit rotate-key",
+        "lictl audit reconcile", "lictl audit rotate-key", "lictl warrant unable",
     }  # fmt: skip
 
 

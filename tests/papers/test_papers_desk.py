@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from paper_kit import beside_labels, squeezed
 from papers_site import AGENCY, ALICE, APPROVER, AUDITOR, BOB, HOUR, NOW, PapersSite, order_text
 
 from lictl.audit.read import entries
@@ -15,7 +16,7 @@ from lictl.errors import RefusedError, UnavailableError, UsageError
 from lictl.papers import trails
 from lictl.papers.certificate import printed
 from lictl.papers.drill import brief, with_audit
-from lictl.papers.gather import DESTROYED, HIDDEN, counted, order_facts
+from lictl.papers.gather import DESTROYED, HIDDEN, HIDDEN_REASON, counted, order_facts
 from lictl.papers.report import counts
 from lictl.service import accounts
 from lictl.service.accounting import Base
@@ -204,14 +205,46 @@ def test_counts_that_an_order_left(site: PapersSite) -> None:
 def test_destroyed_key(site: PapersSite) -> None:
     """After its key is gone the certificate can still be made; it says what it cannot read."""
     order = site.armed()
+    site.store.unable(order.id, "no port", ALICE, NOW)
     site.store.revoke(order.id, NOW + HOUR)
     site.store.release_slot(order.id)
     site.store.close_order(order.id, NOW + 2 * HOUR, {"streams": [STREAM]})
     site.store.destroy_key(order.id, NOW + 3 * HOUR)
     plain = site.desk.certificate(APPROVER, order.id, "1.20004")
     assert facts(plain)["circuit_identification"][0].startswith(DESTROYED)
+    assert plain["inabilities"][0]["reason"] == DESTROYED
     assert "203.0.113.7" not in json.dumps(plain)
     assert printed(plain).pdf.startswith(b"%PDF")
+
+
+def test_inabilities_are_certified(site: PapersSite) -> None:
+    """Each with when, who and why, on the pages and in the record; reasons are withheld from an auditor."""
+    order = site.armed()
+    assert site.desk.certificate(APPROVER, order.id, "1.20004")["inabilities"] == []
+    site.store.unable(order.id, "no port for account 4711", ALICE, NOW + HOUR)
+    site.store.able(order.id, "account 4711 has another port", BOB, NOW + 2 * HOUR)
+    site.store.unable(order.id, "the site has no power", BOB, NOW + 3 * HOUR)
+    plain = site.desk.certificate(APPROVER, order.id, "1.20004")
+    first, second = plain["inabilities"]
+    assert first["text"] == (
+        f"{format_rfc3339(NOW + HOUR)} alice (uid 1001): no port for account 4711; restored "
+        f"{format_rfc3339(NOW + 2 * HOUR)} bob (uid 1002): account 4711 has another port"
+    )
+    assert (second["reason"], second["restored"], second["restored_by"]) == ("the site has no power", None, None)
+    for rule in ("1.20004", "3123"):
+        paper = beside_labels(printed(site.desk.certificate(APPROVER, order.id, rule)).pdf)
+        for each in plain["inabilities"]:
+            assert squeezed(each["text"]) in paper
+    older = {key: value for key, value in plain.items() if key != "inabilities"}
+    assert printed(older).pdf.startswith(b"%PDF")
+    hidden = json.dumps(site.desk.certificate(AUDITOR, order.id, "1.20004"))
+    assert "account 4711" not in hidden
+    assert "no power" not in hidden
+    assert HIDDEN_REASON in hidden
+    assert site.desk.report(AUDITOR, "3126")["rows"][0]["unable"] == (
+        f"{format_rfc3339(NOW + HOUR)} to {format_rfc3339(NOW + 2 * HOUR)}; "
+        f"{format_rfc3339(NOW + 3 * HOUR)} to no end noted"
+    )
 
 
 def test_incident_without_an_order(site: PapersSite) -> None:

@@ -198,6 +198,23 @@ def _instruments(*others: str) -> Callable[[Case], None]:
     return check
 
 
+def _unable(case: Case) -> None:
+    case.active()
+    case.operator("warrant.unable", name=case.liid, reason="the port is down")
+
+
+def _inabilities(*others: str) -> Callable[[Case], None]:
+    """What is noted of the order: where the act was not done, and where it was. It is in force all the while."""
+
+    def check(case: Case) -> None:
+        told = case.operator("warrant.show", name=case.liid)
+        found = ["restored" if each["restored"] else "lasts" for each in told["inabilities"]]
+        assert ",".join(found) == others[0 if case.point.endswith(".intended") else 1]
+        assert case.armed
+
+    return check
+
+
 def _key_is_gone(case: Case) -> None:
     assert (case.row["sealed"] == 0) == (not case.point.endswith(".intended"))
 
@@ -369,6 +386,20 @@ SCENARIOS: Final[dict[str, Scenario]] = {
     ),
     "warrant.withdraw": Scenario(
         Case.extended, _op("operator", "warrant.withdraw"), "active", "active", check=_instruments("draft", "withdrawn")
+    ),
+    "warrant.unable": Scenario(
+        Case.active,
+        _op("operator", "warrant.unable", reason="the port is down"),
+        "active",
+        "active",
+        check=_inabilities("", "lasts"),
+    ),
+    "warrant.able": Scenario(
+        _unable,
+        _op("approver", "warrant.able", reason="another port"),
+        "active",
+        "active",
+        check=_inabilities("lasts", "restored"),
     ),
     "warrant.close": Scenario(Case.finished, _op("operator", "warrant.close"), "revoked", "closed"),
     "warrant.destroy-key": Scenario(

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
@@ -336,6 +337,54 @@ def test_a_destroyed_key_leaves_counts_alone(store: Store, file_with: FileWith) 
     for act in (lambda: store.warrant_key("W-1"), lambda: store.destroy_key("W-1", NOW_NS)):
         with pytest.raises(RefusedError, match="was destroyed"):
             act()
+
+
+def test_inabilities_are_noted_one_after_the_other(store: Store, file_with: FileWith) -> None:
+    """Each with who, when and why, in any state that is not over; their end is noted for all that last; no more."""
+    drafted = store.draft(file_with(), ALICE, NOW_NS)
+    assert store.unable("W-1", "no port", ALICE, NOW_NS + 1).state == "draft"
+    store.submit("W-1", ALICE, NOW_NS)
+    store.approve("W-1", BOB, NOW_NS)
+    before = store.armed("W-1", NOW_NS)
+    noted = store.unable("W-1", "the account moved", BOB, NOW_NS + 2)
+    assert replace(noted, inabilities=before.inabilities) == before
+    assert [(each.noted_by, each.noted_ns, each.reason, each.lasts) for each in noted.inabilities] == [
+        (ALICE, NOW_NS + 1, "no port", True), (BOB, NOW_NS + 2, "the account moved", True),
+    ]  # fmt: skip
+    assert (drafted.unable, noted.unable, store.overview()[0].unable) == (False, True, True)
+    restored = store.able("W-1", "a new port", CAROL, NOW_NS + 3)
+    assert {(each.restored_by, each.restored_ns, each.restored) for each in restored.inabilities} == {
+        (CAROL, NOW_NS + 3, "a new port")
+    }
+    assert (restored.unable, store.overview()[0].unable) == (False, False)
+    with pytest.raises(RefusedError, match="Nothing is noted"):
+        store.able("W-1", "again", CAROL, NOW_NS + 4)
+    again = store.unable("W-1", "the port is down", ALICE, NOW_NS + 5)
+    assert [each.lasts for each in again.inabilities] == [False, False, True]
+    assert store.get("W-1") == again
+    over = store.revoke("W-1", NOW_NS + 6)
+    assert (over.unable, store.overview()[0].unable, over.inabilities[2].lasts) == (False, False, True)
+    for act in (store.unable, store.able):
+        with pytest.raises(RefusedError, match="is revoked"):
+            act("W-1", "too late", ALICE, NOW_NS + 7)
+    assert store.get("W-1") == over
+
+
+def test_a_destroyed_key_takes_the_reasons_of_inabilities_along(store: Store, file_with: FileWith) -> None:
+    """When, and who, stay; the reasons cannot be read any more, and nothing is sealed there."""
+    in_force(store, file_with())
+    store.unable("W-1", "no port", ALICE, NOW_NS + 1)
+    store.able("W-1", "a new port", BOB, NOW_NS + 2)
+    store.revoke("W-1", NOW_NS + 3)
+    store.release_slot("W-1")
+    store.close_order("W-1", NOW_NS + 4, {})
+    (left,) = store.destroy_key("W-1", NOW_NS + 5).inabilities
+    assert (left.noted_by, left.noted_ns, left.restored_by, left.restored_ns) == (ALICE, NOW_NS + 1, BOB, NOW_NS + 2)
+    assert (left.reason, left.restored) == (None, None)
+    with store._database.read() as connection:
+        assert connection.execute(text("SELECT sealed_reason, sealed_restored FROM inabilities")).all() == [
+            (None, None)
+        ]
 
 
 def test_every_order_has_its_own_key_and_folder(store: Store, file_with: FileWith) -> None:

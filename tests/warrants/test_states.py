@@ -81,6 +81,16 @@ def test_every_open_order_can_be_stopped() -> None:
     assert TRANSITIONS[Act.SUSPEND].sources == LIVE
 
 
+def test_an_inability_is_noted_while_an_order_is_not_over_and_changes_nothing() -> None:
+    """By an operator or an approver, in every open state; it leads nowhere, arms nothing and stops nothing."""
+    for act in (Act.UNABLE, Act.ABLE):
+        transition = TRANSITIONS[act]
+        assert (transition.sources, transition.target) == (OPEN, None)
+        assert transition.roles == {OPERATOR, APPROVER}
+        assert not transition.arms
+        assert not transition.stops
+
+
 def test_what_arms_needs_an_approver_or_is_the_daemon() -> None:
     """An operator alone arms nothing; what stops never arms."""
     for transition in TRANSITIONS.values():

@@ -141,6 +141,8 @@ ACTS = {
     "extend": 'store.extend("W-3", file(2, ends="2026-03-31T00:00:00Z"), ALICE, NOW_NS)',
     "approve-amendment": 'store.approve("W-4", BOB, NOW_NS)',
     "withdraw": 'store.withdraw("W-4")',
+    "unable": 'store.unable("W-3", "no port", BOB, NOW_NS)',
+    "able": 'store.able("W-4", "a new port", BOB, NOW_NS)',
     "close": 'store.close_order("W-5", NOW_NS, {})',
     "destroy": 'store.destroy_key("W-6", NOW_NS)',
 }
@@ -166,6 +168,7 @@ def lives(store: Store, file_with: Callable[..., WarrantFile]) -> None:
     store.amend("W-4", more, ALICE, NOW_NS)
     store.submit("W-4", ALICE, NOW_NS)
     store.suspend("W-4")
+    store.unable("W-4", "no port", ALICE, NOW_NS)
     for n in (4, 5):
         order = in_force(store, files[n])
         store.revoke(order.id, NOW_NS)

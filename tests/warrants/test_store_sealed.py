@@ -46,6 +46,9 @@ def live_a_life(store: Store, file_with: Callable[..., WarrantFile]) -> None:
     store.amend("W-1", file_with(edits | {"intercept.targets": f"[{named}]"}), ALICE, NOW_NS)
     store.submit("W-1", ALICE, NOW_NS)
     store.approve("W-1", BOB, NOW_NS)
+    store.unable("W-1", REASON, ALICE, NOW_NS)
+    store.able("W-1", REASON, BOB, NOW_NS)
+    store.unable("W-1", REASON, ALICE, NOW_NS)
     approved(store, file_with(first | {"intercept.liid": '"second"'}))
     store.revoke("W-1", NOW_NS)
 
