@@ -25,6 +25,7 @@ HIDDEN: Final = "withheld: the role auditor does not see targets"
 HIDDEN_REASON: Final = "reason withheld: it can name a person, and the role auditor does not see it"
 DESTROYED: Final = "not readable any more: the order's key was destroyed"
 ADD: Final = "warrant.add"
+_NO_CHANGE: Final = ("read.", "note.refused")
 ARM: Final = "warrant.arm"
 
 _HEADER_FIELDS: Final = (
@@ -130,7 +131,7 @@ def record(
         installed_by=_installers(warrant),
         configuration=(*_configuration(warrant), *(f"target {target}" for target in targets)),
         inabilities=tuple(_inability(each, sees_targets) for each in warrant.inabilities),
-        changes=tuple(_event(entry, found) for entry in found.entries if not entry.action.startswith("read.")),
+        changes=tuple(_event(entry, found) for entry in found.entries if not entry.action.startswith(_NO_CHANGE)),
         accesses=tuple(_event(entry, found) for entry in found.entries if entry.action.startswith("read.")),
         counts=tuple(counts),
         collected=_collected(warrant),

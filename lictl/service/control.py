@@ -44,6 +44,8 @@ class ControlServer:
         home: its socket; a stale one is replaced (the caller holds the daemon's lock).
         operations: name to function; it gets the actor and the request's arguments by name, returns msgpack values.
         judge: raises where the actor may not do the operation.
+        refused: told of each one that was refused for want of a role, once that is answered: who, the operation and its
+            arguments as they were asked for. It never fails.
     """
 
     def __init__(
@@ -51,11 +53,13 @@ class ControlServer:
         home: Home,
         operations: Mapping[str, Handler],
         judge: Callable[[Actor, str], None] = permits.check,
+        refused: Callable[[Actor, object, object], None] = lambda actor, op, args: None,
     ) -> None:
         self._home = home
         self._path = home.socket
         self._operations = operations
         self._judge = judge
+        self._refused = refused
         self._slots = threading.BoundedSemaphore(MAX_CLIENTS)
         self._strangers = threading.BoundedSemaphore(MAX_STRANGERS)
         self._stopping = False
@@ -124,7 +128,7 @@ class ControlServer:
         return None
 
     def _take(self, connection: socket.socket) -> None:
-        peer, refusal = self._judge_peer(connection)
+        peer, who, refusal = self._judge_peer(connection)
         room = self._slots if refusal is None else self._strangers
         if not room.acquire(blocking=False):
             connection.close()
@@ -132,20 +136,23 @@ class ControlServer:
             return
         try:
             with connection:
-                self._serve(connection, peer, refusal)
+                if refusal is not None or peer is None:
+                    self._turn_away(connection, who, refusal or LictlError(""))
+                else:
+                    self._serve(connection, peer)
         except (OSError, messages.BadMessageError) as error:
             _log.debug("connection ended", reason=type(error).__name__)
         finally:
             room.release()
 
-    def _judge_peer(self, connection: socket.socket) -> tuple[Peer | None, LictlError | None]:
-        """Who it is, and the refusal where that person may do nothing at all."""
-        peer = None
+    def _judge_peer(self, connection: socket.socket) -> tuple[Peer | None, Actor | None, LictlError | None]:
+        """Who it is as far as that can be told, and the refusal where that person may do nothing at all."""
+        peer = who = None
         try:
             peer = peer_of(connection)
             who = actor(self._home, peer)
             if who.roles or who.owner:
-                return peer, None
+                return peer, who, None
             refusal: LictlError = RefusedError(
                 f"{who.name} (uid {who.uid}) has no role at this site.",
                 "Ask the owner of the home for `lictl role grant`.",
@@ -155,19 +162,29 @@ class ControlServer:
         except OSError as error:
             refusal = LictlError(f"who asks cannot be told: {error.strerror}.")
         _log.warning("connection refused", reason=type(refusal).__name__, uid=peer.uid if peer else None)
-        return peer, refusal
+        return peer, who, refusal
 
-    def _serve(self, connection: socket.socket, peer: Peer | None, refusal: LictlError | None) -> None:
-        if refusal is not None or peer is None:
-            # Read first: whoever is still writing when we close would see a broken pipe, not the reason.
-            messages.receive(connection, REFUSAL_SECONDS, messages.MAX_REQUEST)
-            messages.send(connection, _failure(refusal or LictlError("")), messages.MAX_REPLY)
-            return
+    def _turn_away(self, connection: socket.socket, who: Actor | None, refusal: LictlError) -> None:
+        # Read first: whoever is still writing when we close would see a broken pipe, not the reason.
+        request = messages.receive(connection, REFUSAL_SECONDS, messages.MAX_REQUEST)
+        try:
+            messages.send(connection, _failure(refusal), messages.MAX_REPLY)
+        finally:  # also who hangs up before the answer was refused
+            if who is not None and isinstance(request, dict):
+                self._refused(who, request.get("op"), request.get("args"))
+
+    def _serve(self, connection: socket.socket, peer: Peer) -> None:
         while (request := messages.receive(connection, REQUEST_SECONDS, messages.MAX_REQUEST)) is not None:
             connection.settimeout(REQUEST_SECONDS)
-            messages.send(connection, self._answer(request, peer), messages.MAX_REPLY)
+            answer, refused = self._answer(request, peer)
+            try:
+                messages.send(connection, answer, messages.MAX_REPLY)
+            finally:
+                if refused is not None:
+                    self._refused(refused, request["op"], request.get("args"))
 
-    def _answer(self, request: Any, peer: Peer) -> dict[str, Any]:
+    def _answer(self, request: Any, peer: Peer) -> tuple[dict[str, Any], Actor | None]:
+        """The reply, and who it was where the operation was refused for want of a role."""
         try:
             if not (isinstance(request, dict) and isinstance(request.get("op"), str)):
                 raise UsageError("a request is a map with `op` and `args`.")
@@ -178,19 +195,24 @@ class ControlServer:
             if handler is None:
                 raise UsageError("the daemon does not know this operation.", "Use the lictl of the daemon's version.")
             who = actor(self._home, peer)  # a role that was withdrawn meanwhile counts no more
-            self._judge(who, request["op"])
             try:
-                return {"ok": handler(who, **args)}
+                self._judge(who, request["op"])
+            except RefusedError as error:
+                return _failure(error), who
+            try:
+                return {"ok": handler(who, **args)}, None
             except TypeError as error:
                 # Wrong arguments are the caller's; a TypeError from further down is ours.
                 if error.__traceback__ is not None and error.__traceback__.tb_next is None:
                     raise UsageError("the operation does not take these arguments.") from None
                 raise
         except LictlError as error:
-            return _failure(error)
+            return _failure(error), None
         except Exception as error:
             _log.error("operation failed", op=str(request.get("op")), error=type(error).__name__, **log.place(error))
-            return _failure(LictlError(f"a defect of the daemon ({type(error).__name__}).", "Its log says where."))
+            return _failure(
+                LictlError(f"a defect of the daemon ({type(error).__name__}).", "Its log says where.")
+            ), None
 
 
 def _failure(error: LictlError) -> dict[str, Any]:

@@ -35,6 +35,7 @@ from lictl.service.operations import operations
 from lictl.service.parallel import in_parallel
 from lictl.service.ports import Ports
 from lictl.service.reconciling import note_foreign, reconciler
+from lictl.service.refusals import Refusals, subject_of
 from lictl.service.registry import Registry
 from lictl.service.rooms import Rooms
 from lictl.service.steps import ClockSteps
@@ -166,7 +167,8 @@ class Daemon:
         stack.callback(self._empty)
         started = now_ns()
         reconciling = reconciler(self._rooms, self._registry, ports, office.keys.sealer)
-        rare = (reconciling.due, partial(self._held, office.hold))
+        refusals = Refusals(office.record.chain, partial(subject_of, office.store))
+        rare = (reconciling.due, partial(self._held, office.hold), refusals.settle)
         keeping = Housekeeping(self._rooms, self._registry, ports, self._clock, self._steps, time_, rare)
         self._steps.hurry = keeping.hurry
         keeping.start()
@@ -178,7 +180,8 @@ class Daemon:
             "status.finished": lambda actor: finished(self._home, office.store),
         }
         audit = AuditDesk(office.record.chain, StoreAnchor(office.store), reconciling.run).table()
-        control = ControlServer(self._home, {**table, **report, **audit})
+        stack.callback(refusals.close)
+        control = ControlServer(self._home, {**table, **report, **audit}, refused=refusals.note)
         control.start()
         stack.callback(control.stop)
 

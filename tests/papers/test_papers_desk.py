@@ -74,12 +74,14 @@ def test_certificate_of_an_active_order(site: PapersSite) -> None:
 def test_asking_is_in_the_chain_and_in_the_certificate(site: PapersSite) -> None:
     """Who makes a certificate has read the order: that entry is there before, and the paper lists it."""
     order = site.armed()
+    refused = site.chain.append("note.refused", actor={"uid": 9, "name": "eve"}, subject=order.id)
     plain = site.desk.certificate(APPROVER, order.id, "3123")
     last = list(entries(site.chain.folder))[-1]
     assert (last.action, last.subject, last.actor["name"]) == ("read.certificate", order.id, "bob")
     assert [each["seq"] for each in plain["accesses"]] == [last.seq]
     assert plain["audit"] == {"seq": last.seq, "hash": last.hash}
     assert facts(plain)["accessed_by"] == ["bob (uid 1002)"]
+    assert refused not in [each["seq"] for each in plain["changes"]], "who was refused neither saw nor changed it"
 
 
 def test_an_auditor_sees_no_target(site: PapersSite) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from daemon_rig import OTHER, TARGET, Rig, order
 
-from lictl.audit.read import entries
+from lictl.audit.read import Query, entries
 from lictl.errors import LictlError, RefusedError
 from lictl.lab.people import as_user
 from lictl.service.client import Client
@@ -45,6 +45,9 @@ def test_an_order_takes_two_people_and_nothing_flows_before(rig: Rig) -> None:
             refused()
     assert rig.status()["warrants"] == []
     assert rig.status()["orders"]["submitted"] == 1
+    asked = Query(action="note.refused", subject="W-1")
+    rig.wait(lambda: len(list(entries(rig.home.root / "audit", asked))) == 3, "each refusal is in the chain")
+    assert {e.actor["uid"] for e in entries(rig.home.root / "audit", asked)} == {64101, 0, 65534}
     assert rig.team.approver("warrant.approve", name="L1")["state"] == "active"
     rig.send(2)
     rig.settled("L1", 2)
