@@ -47,6 +47,9 @@ def shown(order: dict[str, Any]) -> Iterator[RenderableType]:
         ("targets", _several(order["targets"])),
         ("agencies", ", ".join(order["agencies"])),
     ]
+    assistance = (order["authority"] or {}).get("assistance")
+    if assistance:
+        facts.append(("assistance", assistance))
     yield Text("\n".join(f"{name:<12}{value}" for name, value in facts))
     yield Text()
     yield output.table(

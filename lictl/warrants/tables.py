@@ -53,6 +53,11 @@ class AuthorityTable(_Table):
         None, description="who authorised the application", examples=['"Deputy Assistant AG M. Major"']
     )
     ends_at_first: Flag | None = Field(None, description="whether it ends with the first capture", examples=["false"])
+    assistance: Text | None = Field(
+        None,
+        description="assistance that it directs: information, facilities, technical help",
+        examples=['"access to the aggregation switch of account 4711"'],
+    )
     designated_by: Text | None = Field(
         None, description="who specially designated the officer", examples=['"the Attorney General"']
     )
@@ -61,7 +66,7 @@ class AuthorityTable(_Table):
     )
 
 
-SEALED_KEYS: Final = frozenset({"subject", "subscriber", "facilities", "communications", "attributes"})
+SEALED_KEYS: Final = frozenset({"subject", "subscriber", "facilities", "communications", "attributes", "assistance"})
 """Keys of [authority] that can name a person or a line: sealed wherever they are kept."""
 
 

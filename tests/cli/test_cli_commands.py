@@ -251,6 +251,20 @@ def test_an_order_without_a_daemon(home: Path, agency: str, tmp_path: Path) -> N
     assert [w["state"] for w in answer("warrant", "list", "--all")] == ["revoked"]
 
 
+def test_directed_assistance_is_shown_with_the_order(home: Path, agency: str, tmp_path: Path) -> None:
+    """It may be left out; where the order directs it, it stands among the order's facts; it is never blank."""
+    path = str(warrant_file(tmp_path))
+    lictl("warrant", "add", path)
+    assert "assistance" not in lictl("warrant", "show", "W-1").stdout
+    directed = str(warrant_file(tmp_path, docket='"D-1"\nassistance = "access to the switch"', liid='"L2"'))
+    lictl("warrant", "add", directed)
+    assert answer("warrant", "show", "W-2")["authority"]["assistance"] == "access to the switch"
+    facts = lictl("warrant", "show", "W-2").stdout.partition("[authority]")[0]
+    assert "assistance  access to the switch" in facts
+    blank = str(warrant_file(tmp_path, docket='"D-1"\nassistance = " "', liid='"L3"'))
+    assert "authority.assistance" in failure("warrant", "add", blank, code=2)["what"]
+
+
 def test_one_person_cannot_be_both(home: Path, agency: str, tmp_path: Path) -> None:
     """With both roles, what a person submitted is still approved by another one."""
     lictl("role", "grant", "root", "approver")

@@ -96,6 +96,19 @@ def test_an_auditor_sees_no_target(site: PapersSite) -> None:
     assert "203.0.113.7" in json.dumps(site.desk.certificate(APPROVER, order.id, "3123"))
 
 
+def test_directed_assistance_is_certified(site: PapersSite) -> None:
+    """What the order directs to be furnished (18 USC 3123(b)(2)) is certified, and withheld from an auditor."""
+    directs = "access to the switch of account 4711"
+    text = order_text().replace('attributes = "', f'assistance = "{directs}"\nattributes = "')
+    order = site.armed(text)
+    for rule in ("1.20004", "3123"):
+        plain = site.desk.certificate(APPROVER, order.id, rule)
+        assert plain["instruments"][0]["authority"]["assistance"] == directs
+        assert squeezed(directs) in beside_labels(printed(plain).pdf)
+        told = site.desk.certificate(AUDITOR, order.id, rule)
+        assert told["instruments"][0]["authority"]["assistance"] == HIDDEN
+
+
 def test_life_of_an_order_in_the_record(site: PapersSite) -> None:
     """Suspension, a failed resumption and the revocation, with who did them and which failed."""
     order = site.armed()

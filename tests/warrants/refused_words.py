@@ -7,7 +7,8 @@ from __future__ import annotations
 PEN = {"authority.kind": '"pen-trap"', "authority.citation": '"18 USC 3123"', "intercept.mode": '"headers"'}
 KEYS = (
     "kind, citation, court, docket, signed_by, signed_at, presented_by, offence, predicate, subject, subscriber, "
-    "facilities, communications, attributes, authorised_agency, authorised_by, ends_at_first, designated_by, grounds"
+    "facilities, communications, attributes, authorised_agency, authorised_by, ends_at_first, assistance, "
+    "designated_by, grounds"
 )
 KINDS_FIX = "`lictl profile show` lists those of this site"
 STORED = (
