@@ -249,6 +249,40 @@ struct ln_flow {
 	uint64_t last_ns;
 };
 
+/* ---- flows.c: the open flows of an order ---- */
+
+#define LN_FLOW_WORDS 5 /* of 64 bits, up to `packets`: what tells flows apart */
+
+/* A flow as it was before the newest addition. */
+struct ln_flow_note {
+	uint32_t at;
+	struct ln_flow flow;
+};
+
+/* The caller gives the arrays, zeroed: of `flows`, `noted` and `notes` as many as there can be flows behind the next
+ * addition, of `places` mask + 1, a power of two and more than that. */
+struct ln_flows {
+	struct ln_flow *flows; /* in order of their first packets */
+	uint32_t *noted;
+	struct ln_flow_note *notes;
+	uint32_t *places; /* number of a flow from 1 on, 0: free */
+	uint32_t mask;
+	uint32_t n;
+	uint32_t most; /* flows that are told apart */
+	uint32_t n_before;
+	uint32_t n_notes;
+	uint64_t overflow; /* packets of further flows */
+	uint64_t overflow_before;
+	uint64_t factors[LN_FLOW_WORDS]; /* odd, secret */
+};
+
+/* Counts n records, of either kind; only proven fields count. */
+void ln_flows_add(struct ln_flows *all, const struct li_rec *recs, uint32_t n);
+/* Takes the newest addition back, once; nothing behind ln_flows_index. */
+void ln_flows_undo(struct ln_flows *all);
+/* Finds the places of `n` flows anew, where the arrays are others. */
+void ln_flows_index(struct ln_flows *all);
+
 /* ---- etsi.c, etsi_summary.c: PS-PDUs of ETSI TS 102 232-1/-3 (docs/formats/etsi-102232.md) ---- */
 
 /* What is constant in a stream. */

@@ -8,7 +8,6 @@ process dies in between, the agency is told how many packets' summary it will no
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -35,8 +34,8 @@ FULL: Final = 4096
 """Flows that bring a report before its time."""
 TIMER, COUNT, END = (4, 1), (8, 2), (10, 4)
 """Triggers of PacketReport and of pDSRInformation: the interval is over, many flows, the order is over."""
-_MARKS: Final = 8
-"""Snapshots kept: as many chunks as can fail together, and some."""
+Mark = tuple[int, int]
+"""How many packets were gathered, and the number of the first one."""
 
 
 class EtsiSummaries(EtsiHeaders):
@@ -47,7 +46,10 @@ class EtsiSummaries(EtsiHeaders):
     def __init__(self, info: StreamInfo) -> None:
         super().__init__(info)
         self._flows = FlowSummary()
-        self._marks: deque[tuple[tuple[int, int], NDArray[np.void]]] = deque(maxlen=_MARKS)
+        self._gathered: Mark = (0, 0)
+        self._steps: list[
+            tuple[Mark, FlowSummary, bool]
+        ] = []  # behind the newest block, at least: what was before each
 
     def _counted(self) -> int:
         return 0
@@ -59,11 +61,13 @@ class EtsiSummaries(EtsiHeaders):
     def resume(self, state: bytes) -> None:
         """Goes back to what was gathered behind the newest block; another process's is gone."""
         super().resume(state)
-        wanted = (self._state.untold, self._state.untold_first)
-        kept = next((flows for mark, flows in reversed(self._marks) if mark == wanted), None)
-        self._flows = FlowSummary()
-        if kept is not None:
-            self._flows.flows = kept
+        wanted = self._mark()
+        while self._gathered != wanted and self._steps:
+            self._gathered, self._flows, added = self._steps.pop()
+            if added:
+                self._flows.undo()
+        if self._gathered != wanted:
+            self._flows, self._gathered, self._steps = FlowSummary(), wanted, []
 
     def opening(self) -> bytes:
         """Nothing, or the message that a summary is lost with the process that gathered it."""
@@ -107,11 +111,13 @@ class EtsiSummaries(EtsiHeaders):
         if not state.untold:
             state.untold_first, state.untold_ns = first_sequence, int(recs["utc_ns"][0])
         state.untold += len(recs)
+        # What comes now follows on a block: whatever failed, `resume` came before.
+        self._steps = [(self._gathered, self._flows, True)]
         self._flows.add(recs)
-        self._mark()
+        self._gathered = self._mark()
 
-    def _mark(self) -> None:
-        self._marks.append(((self._state.untold, self._state.untold_first), self._flows.flows))
+    def _mark(self) -> Mark:
+        return self._state.untold, self._state.untold_first
 
     def _flush(self, now_ns: int, *, ended: bool) -> bytes:
         state = self._state
@@ -126,9 +132,10 @@ class EtsiSummaries(EtsiHeaders):
         if flows.overflow:
             behind = state.untold_first + flows.overflow - 1
             out += self._loss(flows.overflow, state.untold_first, behind, "flows", (state.untold_ns, ns))
+        self._steps.append((self._gathered, flows, False))
         self._flows = FlowSummary()
         state.untold = state.untold_first = 0
-        self._mark()
+        self._gathered = self._mark()
         return out
 
     def _told(self, flows: NDArray[np.void], ns: int, trigger: tuple[int, int]) -> bytes:

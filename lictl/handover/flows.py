@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Per-flow summaries of header records: who talked to whom, how many packets and octets, from when to when.
 
-The counts of ATIS-1000013's packet data summary report (PDSR), made with numpy from whole batches.
+The counts of ATIS-1000013's packet data summary report (PDSR) and of TS 102 232-3's; `native/flows.c` counts.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import numpy as np
 
 from lictl.handover.decoded import DIRECTIONS
 from lictl.probe import abi
+from lictl.probe.native import ffi, lib
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,7 +42,9 @@ FLOW: Final = np.dtype(
 )
 """One flow: octets are the IP packets' own lengths; `unsized` packets came without one."""
 
-_OPAQUE: Final = np.dtype((np.void, KEY.itemsize))
+_FEW: Final = 64
+_FACTORS: Final = [int.from_bytes(os.urandom(8)) | 1 for _ in range(lib.LN_FLOW_WORDS)]
+"""Another process mixes otherwise: nobody can send packets whose flows all have the same bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,35 +71,52 @@ class Flow:
 
 
 class FlowSummary:
-    """Flows of one order, kept up to date batch by batch.
-
-    Attributes:
-        flows: FLOW[n], in order of their first packets.
-        overflow: packets of flows for which there was no room.
-    """
+    """Flows of one order, kept up to date batch by batch: an addition costs what is added, not what is open."""
 
     def __init__(self, max_flows: int = 65_536) -> None:
         """Args: max_flows: how many flows are told apart."""
-        self.flows: NDArray[np.void] = np.zeros(0, FLOW)
-        self.overflow = 0
-        self._max_flows = max_flows
+        self._c: Any = ffi.new("struct ln_flows *", {"most": max_flows, "factors": _FACTORS})
+        self._rows: NDArray[np.void] = np.zeros(0, FLOW)
+        self._beside: list[NDArray[np.uint8]] = []
+        self._make_room(_FEW)
+
+    @property
+    def flows(self) -> NDArray[np.void]:
+        """FLOW[n], in order of their first packets; the next addition changes it in place."""
+        return self._rows[: self._c.n]
+
+    @flows.setter
+    def flows(self, rows: NDArray[np.void]) -> None:
+        self._c.n = 0
+        self._make_room(len(rows))
+        self._rows[: len(rows)] = rows
+        self._c.n = len(rows)
+        lib.ln_flows_index(self._c)
+
+    @property
+    def overflow(self) -> int:
+        """Packets of flows for which there was no room."""
+        return int(self._c.overflow)
 
     def add(self, recs: NDArray[np.void]) -> None:
         """Adds records: REC[n], of either kind; only proven fields count."""
-        merged = _merged(np.concatenate([self.flows, summarise(recs)]))
-        if len(merged) > self._max_flows:
-            known = np.isin(_opaque(merged["key"]), _opaque(self.flows["key"]))
-            keep = known | (np.cumsum(~known) <= self._max_flows - np.count_nonzero(known))
-            self.overflow += int(merged["packets"][~keep].sum())
-            merged = merged[keep]
-        self.flows = merged
+        recs = np.ascontiguousarray(recs)
+        self._make_room(min(self._c.n + len(recs), self._c.most))
+        lib.ln_flows_add(self._c, ffi.cast("const struct li_rec *", recs.ctypes.data), len(recs))
+
+    def undo(self) -> None:
+        """Takes the newest addition back; once, and not where flows were taken or set since."""
+        lib.ln_flows_undo(self._c)
 
     def take(self, keep: int) -> NDArray[np.void]:
         """Removes all flows but the `keep` that were seen last, and gives them: FLOW[m], by their last packet."""
-        order = np.argsort(self.flows["last_ns"], kind="stable")
-        cut = max(len(order) - keep, 0)
-        taken = self.flows[order[:cut]]
-        self.flows = self.flows[np.sort(order[cut:])]
+        flows = self.flows
+        if len(flows) <= keep:
+            return flows[:0]
+        order = np.argsort(flows["last_ns"], kind="stable")
+        cut = len(order) - keep
+        taken = flows[order[:cut]]
+        self.flows = flows[np.sort(order[cut:])]
         return taken
 
     def top(self, n: int = 20) -> list[Flow]:
@@ -104,128 +124,26 @@ class FlowSummary:
         order = np.argsort(self.flows["packets"], kind="stable")[::-1][:n]
         return [_flow(row) for row in self.flows[order]]
 
-
-def summarise(recs: NDArray[np.void]) -> NDArray[np.void]:
-    """FLOW[m], one for each flow in REC[n], in order of their first records."""
-    present = recs["present"]
-    length = present & abi.HAS_LENGTH != 0
-    octets = np.where(length, recs["l3_len"], 0).astype(np.uint64)
-    groups = _Groups(_words(recs))
-    flows = np.empty(groups.count, FLOW)
-    flows["key"] = groups.keys
-    flows["packets"] = groups.sizes
-    flows["bytes"] = groups.reduce(np.add, octets)
-    flows["unsized"] = 0 if length.all() else groups.reduce(np.add, (~length).astype(np.uint64))
-    flows["first_ns"] = groups.reduce(np.minimum, recs["utc_ns"])
-    flows["last_ns"] = groups.reduce(np.maximum, recs["utc_ns"])
-    return flows
-
-
-def _words(recs: NDArray[np.void]) -> NDArray[np.uint64]:
-    """The KEYs of REC[n], word by word: uint64[5, n]."""
-    head, present = np.zeros(len(recs), KEY_HEAD), recs["present"]
-    ip = (present & abi.HAS_IP != 0) & ((recs["ip_version"] == 4) | (recs["ip_version"] == 6))
-    ports = present & abi.HAS_PORTS != 0
-    head["dir"], head["has_ports"] = recs["dir"], ports
-    for name, proven in (("ip_version", ip), ("proto", ip), ("src_port", ports), ("dst_port", ports)):
-        np.multiply(recs[name], proven, out=head[name])
-    words = np.empty((_WORDS, len(recs)), np.uint64)
-    words[0] = head.view(np.uint64)
-    for column, at in enumerate(_ADDRESS_WORDS, 1):
-        np.multiply(recs.getfield(np.uint64, at), ip, out=words[column])
-    return words
+    def _make_room(self, n: int) -> None:
+        """For n flows; at least twice as much as before, so that each flow is moved a few times at most."""
+        if n <= len(self._rows):
+            return
+        n = max(n, 2 * len(self._rows))
+        rows, self._rows = self.flows, np.zeros(n, FLOW)
+        self._rows[: len(rows)] = rows
+        places, c = 1 << (2 * n).bit_length(), self._c
+        c.flows = ffi.cast("struct ln_flow *", self._rows.ctypes.data)
+        beside = (("noted", "uint32_t", n), ("notes", "struct ln_flow_note", n), ("places", "uint32_t", places))
+        self._beside = [np.zeros(count * ffi.sizeof(kind), np.uint8) for _, kind, count in beside]
+        for (name, kind, _), array in zip(beside, self._beside, strict=True):
+            setattr(c, name, ffi.cast(f"{kind} *", array.ctypes.data))
+        c.mask = places - 1
+        lib.ln_flows_index(c)
 
 
 def records_of(items: Iterable[Record]) -> NDArray[np.void]:
     """REC[n] of decoded records (the agency's side): the fields that a summary needs."""
     return np.concatenate([np.zeros(0, abi.REC), *(_record(item) for item in items)])
-
-
-def _merged(rows: NDArray[np.void]) -> NDArray[np.void]:
-    """FLOW[m]: those of FLOW[n] with one key as one, in order of their first ones."""
-    words = np.ascontiguousarray(rows["key"]).view(np.uint64).reshape(len(rows), _WORDS)
-    groups = _Groups(np.ascontiguousarray(words.T))
-    merged = np.empty(groups.count, FLOW)
-    merged["key"] = groups.keys
-    for name, function in (
-        ("packets", np.add), ("bytes", np.add), ("unsized", np.add), ("first_ns", np.minimum), ("last_ns", np.maximum),
-    ):  # fmt: skip
-        merged[name] = groups.reduce(function, rows[name])
-    return merged
-
-
-class _Groups:
-    """Equal keys among n, given word by word. They are sorted by some bits made of each: whole they cost far more.
-
-    Attributes:
-        count: m, of different keys.
-        keys: KEY[m], in order of their first places.
-        sizes: how many there are of each.
-    """
-
-    def __init__(self, words: NDArray[np.uint64]) -> None:
-        order, exact = _sorted(words)
-        starts = np.flatnonzero(exact)
-        first = order[starts]  # the sort is stable
-        self._order, self._starts, self._place = order, starts, np.argsort(first)
-        self.count = len(starts)
-        self.keys: NDArray[np.void] = np.ascontiguousarray(words[:, first[self._place]].T).view(KEY).reshape(-1)
-        self.sizes = np.diff(starts, append=len(order))[self._place]
-
-    def reduce(self, function: np.ufunc, values: NDArray[Any]) -> NDArray[Any]:
-        """One value of each group, from one of each key."""
-        if not self.count:
-            return values[:0]
-        return np.asarray(function.reduceat(values[self._order], self._starts))[self._place]
-
-
-def _sorted(words: NDArray[np.uint64]) -> tuple[NDArray[np.intp], NDArray[np.bool_]]:
-    """An order in which equal keys follow on each other, earlier ones first, and where another key begins."""
-    mixed = _mixed(words)
-    parts = mixed.view(np.uint16).reshape(-1, 4)[:, : 2 if len(mixed) <= _FEW else 3]
-    order = np.argsort(parts[:, 0], kind="stable")  # of 16 bits numpy makes a radix sort
-    for column in range(1, parts.shape[1]):
-        order = order[np.argsort(parts[order, column], kind="stable")]
-    begins = np.zeros(len(order), np.bool_)
-    for column in parts.T:
-        _mark(begins, column[order])
-    exact = np.zeros(len(order), np.bool_)
-    for column in words:
-        _mark(exact, column[order])
-    if not np.array_equal(begins, exact):  # two keys have the same bits
-        order = np.lexsort(words)
-        exact[:] = False
-        for column in words:
-            _mark(exact, column[order])
-    return order, exact
-
-
-def _mark(begins: NDArray[np.bool_], column: NDArray[Any]) -> None:
-    """Marks where a value is another one than the one before."""
-    begins[:1] = True
-    begins[1:] |= column[1:] != column[:-1]
-
-
-_WORDS: Final = KEY.itemsize // 8
-_FEW: Final = 16_384
-_ADDRESS_WORDS: Final = tuple(abi.REC.fields[name][1] + at for name in ("src", "dst") for at in (0, 8))  # type: ignore[index]
-_FACTORS: Final = np.frombuffer(os.urandom(8 * _WORDS), np.uint64) | np.uint64(1)
-"""Another process mixes otherwise: nobody can send packets whose flows all have the same bits."""
-
-
-def _mixed(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """64 bits of each key."""
-    mixed = np.zeros(words.shape[1], np.uint64)
-    for column, factor in zip(words, _FACTORS, strict=True):
-        mixed ^= column
-        mixed *= factor
-        mixed ^= mixed >> np.uint64(32)
-    return mixed
-
-
-def _opaque(keys: NDArray[Any]) -> NDArray[np.void]:
-    """The keys as octets, which numpy compares and sorts as a whole."""
-    return np.ascontiguousarray(keys).view(_OPAQUE).reshape(-1)
 
 
 def _flow(row: Any) -> Flow:

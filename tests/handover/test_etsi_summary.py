@@ -297,6 +297,22 @@ def test_what_was_not_written_is_not_told() -> None:
     assert (summary["packetCount"], summary["byteCount"]) == (1, 60)
 
 
+def test_a_report_that_was_not_written_is_told_again() -> None:
+    """Whether the end brought it, or the packet with which the interval was over: it is in the spool or still due."""
+    flow = Flow()
+    flow.take(header(l3_len=60))
+    state = flow.encoder.state()
+    for step in (
+        lambda: flow.encoder.event(Event("end", T0)),
+        lambda: flow.take(header(l3_len=100), at=T0 + 90 * S)[0],
+    ):
+        assert summaries(step())
+        flow.encoder.resume(state)
+        assert flow.encoder.opening() == b""
+    (summary,) = summaries(flow.encoder.event(Event("end", T0)))
+    assert (summary["packetCount"], summary["byteCount"]) == (1, 60)
+
+
 def test_a_packet_record_is_refused() -> None:
     """Nothing of it gets into a summary."""
     frame = bytes(60)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections import Counter
 from typing import Any
 
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from lictl import handover
 from lictl.handover import flows as flows_module
 from lictl.handover.decode import Record, decode
-from lictl.handover.flows import FlowSummary, records_of, summarise
+from lictl.handover.flows import FlowSummary, records_of
 from lictl.probe import abi
 
 ROWS = st.lists(
@@ -103,14 +104,13 @@ def test_flows_are_bounded() -> None:
     assert [flow.packets for flow in summary.top()] == [2] * 5
 
 
-@given(ROWS, st.sampled_from([0, 1, 0xFFFF, 0x3FFFF]))
-def test_keys_that_look_alike_are_told_apart(rows: list[dict[str, Any]], bits: int) -> None:
-    """However few bits the sort has to go by: the same flows, in order of their first packets."""
+@given(ROWS, st.sampled_from([0, 1, 1 << 60]))
+def test_keys_that_look_alike_are_told_apart(rows: list[dict[str, Any]], factor: int) -> None:
+    """Though all have one place in the table, or a few: the same flows, in order of their first packets."""
     with pytest.MonkeyPatch.context() as patch:
-        mixed = flows_module._mixed
-        patch.setattr(flows_module, "_mixed", lambda words: mixed(words) & np.uint64(bits))
+        patch.setattr(flows_module, "_FACTORS", [factor] * len(flows_module._FACTORS))
         summary = FlowSummary()
-        summary.add(array(rows))
+    summary.add(array(rows))
     assert found(summary) == expected(rows)
     first = list(dict.fromkeys(map(key, rows)))
     assert [key(row) for row in (_row(flow) for flow in summary.flows)] == first
@@ -127,12 +127,64 @@ def _row(flow: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@given(st.lists(ROWS, max_size=4), ROWS, st.integers(1, 20))
+def test_the_newest_addition_is_taken_back(
+    parts: list[list[dict[str, Any]]], last: list[dict[str, Any]], most: int
+) -> None:
+    """Flows, their order, their counts and what had no room are as before, and another addition counts on."""
+    summary, plain = FlowSummary(max_flows=most), FlowSummary(max_flows=most)
+    for rows in parts:
+        summary.add(array(rows))
+        plain.add(array(rows))
+    summary.add(array(last))
+    summary.undo()
+    assert (summary.flows.tobytes(), summary.overflow) == (plain.flows.tobytes(), plain.overflow)
+    for each in (summary, plain):
+        each.add(array(last[::-1]))
+    assert (summary.flows.tobytes(), summary.overflow) == (plain.flows.tobytes(), plain.overflow)
+
+
+def test_flows_that_are_taken_are_forgotten() -> None:
+    """Those seen last go on where they were; one that is gone begins anew."""
+    summary = FlowSummary()
+    for turn in range(3):
+        summary.add(np.concatenate([header(src_port=port, utc_ns=T0 + turn * 10 + port) for port in range(turn, 5)]))
+    taken = summary.take(3)
+    assert taken["key"]["src_port"].tolist() == [0, 1]
+    summary.add(np.concatenate([header(src_port=port, utc_ns=T0 + 50) for port in (1, 4)]))
+    assert summary.flows["key"]["src_port"].tolist() == [2, 3, 4, 1]
+    assert summary.flows["packets"].tolist() == [3, 3, 4, 1]
+    assert len(summary.take(4)) == 0
+
+
 def test_many_records_at_once() -> None:
     """A batch of 8,192 records of 1,000 flows."""
     recs = np.repeat(header(), 8192)
     recs["src_port"] = np.arange(8192) % 1000
-    flows = summarise(recs)
+    summary = FlowSummary()
+    summary.add(recs)
+    flows = summary.flows
     assert len(flows) == 1000
     assert flows["key"]["src_port"].tolist() == [*range(1000)]
     assert int(flows["packets"].sum()) == 8192
     assert int(flows["bytes"].sum()) == 8192 * 60
+
+
+def test_an_addition_costs_what_is_added() -> None:
+    """However many flows are open: a hundred times as many make small batches hardly dearer."""
+
+    def seconds(summary: FlowSummary) -> float:
+        batch = np.repeat(header(), 64)
+        batch["src_port"] = np.arange(64)
+        begun = time.thread_time()
+        for _ in range(200):
+            summary.add(batch)
+        return time.thread_time() - begun
+
+    few, many = FlowSummary(), FlowSummary()
+    opened = np.repeat(header(), 40_000)
+    opened["src_port"] = np.arange(40_000)
+    few.add(opened[:400])
+    many.add(opened)
+    times = [(seconds(few), seconds(many)) for _ in range(7)]
+    assert min(dear for _, dear in times) < 10 * min(cheap for cheap, _ in times)
