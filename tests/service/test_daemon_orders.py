@@ -42,8 +42,8 @@ def test_windows_that_begin_together(rig: Rig) -> None:
             in_the_way.parent.mkdir(mode=0o700)
             in_the_way.touch(mode=0o600)
     store.close()
-    rig.wait(lambda: _phases(rig).count("armed") == 3, lambda: f"three are armed: {_phases(rig)}")
-    assert sorted(_phases(rig)) == ["armed", "armed", "armed", "waiting"]
+    rig.wait(lambda: _phases(rig).count("active") == 3, lambda: f"three are armed: {_phases(rig)}")
+    assert sorted(_phases(rig)) == ["active", "active", "active", "waiting"]
     assert "agency-gone" in rig.alarms()
     in_the_way.unlink()
     rig.wait(lambda: _phases(rig) == ["active"] * 4, lambda: f"all are armed: {_phases(rig)}")
