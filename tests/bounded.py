@@ -2,7 +2,7 @@
 """Waits that end: where something does not come in time the test fails at once, says what it was, and leaves nothing.
 
 A test's own time limit ends no second wait behind the first one (`with subprocess.Popen(...)`, a thread's `join`), so
-every wait of a test has a bound of its own.
+every wait of a test has a bound of its own. `packaging/test_bounds.py` looks for those that have none.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import contextlib
 import os
 import select
 import subprocess
+import threading
 import time
 from typing import IO, TYPE_CHECKING, Any, Final
 
 import pytest
 
 if TYPE_CHECKING:
-    import threading
     from collections.abc import Callable, Iterator, Sequence
 
 PATIENCE_S: Final = 60.0
@@ -33,8 +33,26 @@ def until(condition: Callable[[], object], what: str, seconds: float = PATIENCE_
         time.sleep(0.005)
 
 
+def at_once(*actions: Callable[[], object]) -> None:
+    """Runs actions beside each other, each in a thread of its own; raises what the first of them raised."""
+    failures: list[Exception] = []
+
+    def take(action: Callable[[], object]) -> None:
+        try:
+            action()
+        except Exception as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=take, args=(action,), daemon=True) for action in actions]
+    for thread in threads:
+        thread.start()
+    join(*threads)
+    if failures:
+        raise failures[0]
+
+
 def join(*threads: threading.Thread, seconds: float = PATIENCE_S) -> None:
-    """Waits for the end of threads; fails where one goes on."""
+    """Waits for the end of threads; fails where one goes on. Make them daemons: the interpreter waits for others."""
     end = time.monotonic() + seconds
     for thread in threads:
         thread.join(max(end - time.monotonic(), 0.0))
@@ -85,17 +103,16 @@ def read(source: int | IO[Any], seconds: float = PATIENCE_S, what: str = "a proc
     return os.read(descriptor, 1 << 16)
 
 
-def line(process: subprocess.Popen[Any], seconds: float = PATIENCE_S) -> str:
-    """The next line of a process's standard output, or of its standard error where that alone is a pipe.
+def line(pipe: IO[Any] | None, seconds: float = PATIENCE_S) -> str:
+    """The next line of a process's output; "" at its end, fails where none comes.
 
-    Takes it octet by octet, so that nothing behind it is lost to other readers.
+    It is taken octet by octet: what stands behind it is left to whoever reads next.
     """
-    pipe = process.stdout or process.stderr
     assert pipe is not None
     end, found = time.monotonic() + seconds, bytearray()
     while not found.endswith(b"\n"):
-        if not select.select([pipe.fileno()], [], [], max(end - time.monotonic(), 0.0))[0]:
-            pytest.fail(f"{_name(process)} said no line within {seconds:g} s, only {bytes(found)!r}")
+        if not select.select([pipe], [], [], max(end - time.monotonic(), 0.0))[0]:
+            pytest.fail(f"no line came within {seconds:g} s, only {bytes(found)!r}")
         octet = os.read(pipe.fileno(), 1)
         if not octet:
             break

@@ -54,7 +54,7 @@ class Committer:
         with self._changed:
             self._stopping = True
             self._changed.notify()
-        self._thread.join()
+        self._thread.join()  # no bound: what was received is on the disk before its files are closed
 
     def _run(self) -> None:
         last = 0.0
@@ -63,7 +63,7 @@ class Committer:
                 while not self._dirty:
                     if self._stopping:
                         return
-                    self._changed.wait()
+                    self._changed.wait()  # no bound: what comes in or the stop ends it
                 while not self._stopping and self._bytes < _BATCH_BYTES:
                     wait = last + _BATCH_S - time.monotonic()
                     if wait <= 0:

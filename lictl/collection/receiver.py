@@ -210,6 +210,7 @@ class Receiver:
         """Stops, commits what was received, and closes everything."""
         self.stop()
         if self._thread is not None:
+            # no bound: a turn of the loop takes a bounded number of reads, and its files are not closed under it.
             self._thread.join()
         self.committer.stop()
         for peer in list(self._peers):

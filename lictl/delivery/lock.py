@@ -16,7 +16,8 @@ _POLL_S = 0.02
 def take_over() -> int:
     """Waits until this process is the only worker of the current folder; the descriptor holds the lock.
 
-    The file `successor` asks a worker whose daemon is gone to leave.
+    The file `successor` asks a worker whose daemon is gone to leave. However long that takes: two workers would deliver
+    everything twice. The daemon's alarm `agency-down` tells of a wait that does not end.
     """
     fd = os.open(LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     while True:

@@ -111,7 +111,8 @@ class AgencyWorker:
                 process.wait(timeout_s)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
+                with contextlib.suppress(subprocess.TimeoutExpired):  # held by a disk that does not answer: left to it
+                    process.wait(timeout_s)
         if self._monitor is not None and not drain:
             self._monitor.join(timeout_s)
 
@@ -161,7 +162,7 @@ class AgencyWorker:
                 self._hear(process)
             except Exception:  # what talks to an agency and makes no sense is ended, and harms nobody else
                 process.kill()
-            process.wait()
+            process.wait()  # no bound: this thread is there for the one process
             if time.monotonic() - began > _STEADY_S:
                 wait = _RESTART_MIN_S
             if self._stopping.wait(wait):

@@ -114,7 +114,7 @@ class Capture:
             process.wait(timeout=10)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            process.wait(timeout=10)
         dropped = re.search(rb"(\d+) packets? dropped by kernel", self._log.read_bytes())
         if check and (dropped is None or int(dropped[1])):
             raise IntegrityError(f"tcpdump lost packets: {self._log.read_text().strip()}.", "Repeat with less traffic.")

@@ -345,7 +345,8 @@ def _mounts() -> list[str]:
 def _remove_folder(folder: Path) -> None:
     """Unmounts all below the folder, deepest first, and removes it."""
     for mount in sorted((m for m in _mounts() if m.startswith(f"{folder}/")), key=len, reverse=True):
-        subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True, timeout=30)
     shutil.rmtree(folder, ignore_errors=True)
 
 

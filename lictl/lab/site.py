@@ -225,7 +225,7 @@ class Site:
             return process.wait(timeout=timeout)
         except subprocess.TimeoutExpired:
             process.kill()
-            process.wait()
+            process.wait(timeout=timeout)
             raise
 
     def wait_delivered(self, timeout: float = 20) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def in_thread(action: Callable[[], T]) -> T:
 
     thread = threading.Thread(target=run)
     thread.start()
-    thread.join()
+    thread.join()  # no bound: the caller would wait for the action itself no less
     if failures:
         raise failures[0]
     return results[0]

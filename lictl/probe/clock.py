@@ -84,6 +84,7 @@ class Clock:
         """Ends the thread; the kernel keeps the last offset."""
         self._ending.set()
         if self._thread.is_alive():
+            # no bound: the thread waits REFRESH_MS at most, and the probe must not be closed under it.
             self._thread.join()
 
     def read(self) -> ClockState:

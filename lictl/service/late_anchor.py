@@ -16,6 +16,8 @@ _log = log.get("audit")
 
 
 PAUSE_S: Final = 0.05
+STOP_S: Final = 30.0
+"""How long a stop waits for the last head: behind it stands a database, or a syslog, that may not answer."""
 
 
 class LateAnchor:
@@ -52,14 +54,16 @@ class LateAnchor:
         return self._anchor.read()
 
     def stop(self) -> None:
-        """Writes the last head; returns when that is done."""
+        """Writes the last head; returns when that is done, or could not be done in time."""
         self._ending.set()
         self._turn.set()
-        self._thread.join()
+        self._thread.join(STOP_S)
+        if self._thread.is_alive():
+            _log.error("head not anchored", error="no answer in time")
 
     def _run(self) -> None:
         while not self._ending.is_set():
-            self._turn.wait()
+            self._turn.wait()  # no bound: a head or the stop ends it, and nothing else is done here
             self._turn.clear()
             self._keep()
             self._ending.wait(PAUSE_S)  # one act has several heads: the last is enough

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 import os
 import socket
+from typing import Final
+
+_PATIENCE_S: Final = 5.0
 
 
 def notify(state: str) -> bool:
@@ -16,6 +19,7 @@ def notify(state: str) -> bool:
         address = "\0" + address[1:]
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as connection:
+            connection.settimeout(_PATIENCE_S)  # a systemd that takes nothing holds up neither start nor housekeeping
             connection.connect(address)
             connection.sendall(state.encode())
     except OSError:

@@ -19,8 +19,8 @@ U = TypeVar("U")
 def in_parallel(step: Callable[[T], U], items: Iterable[T]) -> list[U]:
     """The results in the order of the items; the first exception is raised when all steps have ended."""
     waiting = [_pool().submit(step, item) for item in items]
-    wait(waiting)
-    return [each.result() for each in waiting]
+    wait(waiting)  # without a limit: what a step has begun on the disk is not left half done
+    return [each.result() for each in waiting]  # no bound: all have ended
 
 
 @cache

@@ -20,6 +20,14 @@ MORE: Final = 40
 """Connections beside those that are kept: as many as there are clients at once, and threads of the daemon."""
 WAIT_MS: Final = 10_000
 """How long a writer waits for another one."""
+PATIENCE: Final = {
+    "connect_timeout": 10,
+    "tcp_user_timeout": 20_000,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+}
+"""A server whose machine or network is gone is noticed in 25 s: the kernel's own times would hold an act for hours."""
 WRITER: Final = 0x6C69_6374_6C00
 """Advisory lock of the one transaction that writes."""
 DAEMON: Final = WRITER + 1
@@ -49,7 +57,7 @@ class Postgres:
             hide_parameters=True,
             pool_pre_ping=True,
             max_overflow=MORE,
-            connect_args={"connect_timeout": 10, "application_name": "lictl"},
+            connect_args={"application_name": "lictl", **PATIENCE},
         )
         event.listen(self.engine, "connect", _prepare)
 

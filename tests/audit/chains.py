@@ -98,7 +98,7 @@ def verify_elsewhere(folder: Path, pem: bytes, work: Path) -> int:
     (work / "signature").write_bytes(base64.b64decode(value["signature"]))
     (work / "key.pem").write_bytes(pem)
     argv = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", "key.pem", "-rawin", "-in", "message"]
-    subprocess.run([*argv, "-sigfile", "signature"], cwd=work, check=True, capture_output=True)
+    subprocess.run([*argv, "-sigfile", "signature"], cwd=work, check=True, capture_output=True, timeout=120)
     return seq
 
 

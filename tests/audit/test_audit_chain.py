@@ -9,9 +9,9 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from typing import TYPE_CHECKING
 
+import bounded
 import pytest
 from chains import ALICE, OTHER, PEM, SIGNER, Kept, files_of, home, verify_elsewhere, write_chain
 from hypothesis import given, settings
@@ -81,11 +81,7 @@ def test_threads_share_groups(tmp_path: Path) -> None:
         def work() -> None:
             numbers.extend(chain.append("read.x", actor=ALICE) for _ in range(25))
 
-        threads = [threading.Thread(target=work) for _ in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        bounded.at_once(*[work] * 8)
         assert sorted(numbers) == list(range(2, 202))
         assert verify(chain.folder, SIGNER.public_key).entries == 201
 
@@ -169,15 +165,12 @@ def _environment(**more: str) -> dict[str, str]:
 def test_kill_while_appending_loses_nothing_that_was_acknowledged(tmp_path: Path, count: int) -> None:
     """kill -9 after some entries: the chain opens, verifies, and has every number that was printed."""
     site = home(tmp_path)
-    child = subprocess.Popen(
-        [sys.executable, "-c", APPEND_FOR_EVER, str(site.root)], stdout=subprocess.PIPE, env=_environment()
-    )
-    assert child.stdout is not None
-    told = [int(child.stdout.readline()) for _ in range(count)]
-    child.send_signal(signal.SIGKILL)
-    told += [int(line) for line in child.stdout.read().splitlines(keepends=True) if line.endswith(b"\n")]
-    child.wait()
-    child.stdout.close()
+    command = [sys.executable, "-c", APPEND_FOR_EVER, str(site.root)]
+    with bounded.running(command, stdout=subprocess.PIPE, env=_environment()) as child:
+        told = [int(bounded.line(child.stdout)) for _ in range(count)]
+        bounded.kill(child)
+        rest: bytes = child.stdout.read()
+    told += [int(line) for line in rest.splitlines(keepends=True) if line.endswith(b"\n")]
     with Chain.open(site, SIGNER) as chain:
         assert chain.damage == ""
         assert chain.head.seq >= told[-1]

@@ -8,6 +8,7 @@ import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import bounded
 import pytest
 from reconcile_kit import ORDERS, VICTIM, Site, order, slot_value, v4_key, value_for
 
@@ -103,7 +104,7 @@ class TestTables:
         ending = threading.Timer(0.15, revoke)
         ending.start()
         site.run()
-        ending.join()
+        bounded.join(ending)
         assert site.off(4)
         site.run()
         assert compare_tables(site.wanted, site.tables.dump()) == []
@@ -144,7 +145,7 @@ class TestTables:
         late = threading.Timer(0.15, lambda: site.tables.ports(site.ports))
         late.start()
         assert site.run() == []
-        late.join()
+        bounded.join(late)
         assert site.recorded() == []
 
     def test_changes_of_orders_meanwhile_are_no_difference(self, site: Site) -> None:
@@ -160,13 +161,13 @@ class TestTables:
                     site.tables.apply(site.wanted, sets[turn % 3])
                     site.wanted = sets[turn % 3]
 
-        thread = threading.Thread(target=change)
+        thread = threading.Thread(target=change, daemon=True)
         thread.start()
         try:
             assert [site.run() for _ in range(15)] == [[]] * 15
         finally:
             stop.set()
-            thread.join()
+            bounded.join(thread)
 
     def test_a_stray_spool_is_told(self, site: Site) -> None:
         """A folder that no order owns, and a stream whose folder is gone."""
@@ -220,7 +221,7 @@ class TestPrograms:
         """Ours taken off and another one put in its place: told until it is gone, recorded once each."""
         source, built = tmp_path / "pass.c", tmp_path / "pass.o"
         source.write_text('__attribute__((section("xdp"), used)) int other(void *ctx) { return 2; }\n')
-        subprocess.run(["clang", "-O2", "-target", "bpf", "-c", str(source), "-o", str(built)], check=True)
+        subprocess.run(["clang", "-O2", "-target", "bpf", "-c", str(source), "-o", str(built)], check=True, timeout=120)
         namespace.inside(wired.space, lambda: wired.probe.detach(wired.ifindex, abi.AT_INGRESS))
         try:
             wired.inside("ip", "link", "set", "wire0", "xdp", "obj", str(built), "sec", "xdp")
@@ -241,7 +242,7 @@ class TestPrograms:
         """A tc filter on an interface that is served."""
         source, built = tmp_path / "tc.c", tmp_path / "tc.o"
         source.write_text('__attribute__((section("classifier"), used)) int other(void *ctx) { return -1; }\n')
-        subprocess.run(["clang", "-O2", "-target", "bpf", "-c", str(source), "-o", str(built)], check=True)
+        subprocess.run(["clang", "-O2", "-target", "bpf", "-c", str(source), "-o", str(built)], check=True, timeout=120)
         wired.inside("tc", "qdisc", "add", "dev", "wire0", "clsact")
         try:
             wired.inside(

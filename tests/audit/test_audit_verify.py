@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+import bounded
 import pytest
 from chains import ALICE, OTHER, SIGNER, Kept, damaged, files_of, home, write_chain
 from hypothesis import given, settings
@@ -330,11 +331,11 @@ def test_verification_beside_a_writer_is_not_confused(tmp_path: Path) -> None:
             while not stop.is_set():
                 open_chain.append("read.x", actor=ALICE, after={"text": "x" * 100})
 
-        thread = threading.Thread(target=write)
+        thread = threading.Thread(target=write, daemon=True)
         thread.start()
         try:
             for _ in range(20):
                 assert verify(open_chain.folder, KEY, anchor).faults == []
         finally:
             stop.set()
-            thread.join()
+            bounded.join(thread)

@@ -13,8 +13,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import bounded
 import pytest
-from bounded import ended, read, running, until
 from test_cli_agencies import home
 from test_cli_commands import RUNNER, answer, failure, lictl
 
@@ -175,18 +175,18 @@ def test_ctrl_c_adds_nothing() -> None:
     """On a terminal: exit code 130, one sentence."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "lictl", "agency", "new", "a"]
-    with running(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
+    with bounded.running(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
         os.close(theirs)
         seen = b""
         while b"profile [de]" not in seen:
-            seen += read(ours, what="the first question")
+            seen += bounded.read(ours, what="the first question")
         # A signal between the question and the read(2) behind it wakes nobody: Python has noted it, and waits.
-        until(lambda: state(process.pid) == "S", "it waits for the answer")
+        bounded.until(lambda: state(process.pid) == "S", "it waits for the answer")
         os.killpg(process.pid, signal.SIGINT)
         with contextlib.suppress(OSError):  # the terminal ends with its last process
             while True:
-                seen += read(ours, what=f"the end, only {seen!r}")
-        assert ended(process) == 130
+                seen += bounded.read(ours, what=f"the end, only {seen!r}")
+        assert bounded.ended(process) == 130
     os.close(ours)
     assert "error: stopped, nothing was done." in seen.decode().splitlines()[-1]
     assert answer("agency", "list") == []

@@ -12,6 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import bounded
 import pytest
 from typer.testing import CliRunner
 
@@ -207,6 +208,7 @@ def test_agency_test_of_something_else(home: Path) -> None:
     """A server of another protocol is told apart."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
+        server.settimeout(bounded.PATIENCE_S)
 
         def chat() -> None:
             connection, _ = server.accept()
@@ -214,11 +216,11 @@ def test_agency_test_of_something_else(home: Path) -> None:
                 connection.sendall(b"220 smtp.example.org ESMTP\r\n")
                 connection.recv(1000)
 
-        thread = threading.Thread(target=chat)
+        thread = threading.Thread(target=chat, daemon=True)
         thread.start()
         lictl("agency", "add", "a", "--host", "127.0.0.1", "--port", str(port))
         assert "no receiver" in failure("agency", "test", "a", code=4)["what"]
-        thread.join()
+        bounded.join(thread)
 
 
 def approve(home: Path, name: str) -> Any:

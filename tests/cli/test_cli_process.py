@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import bounded
 import pytest
 from test_cli_commands import warrant_file, when
 
@@ -35,9 +36,8 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 def receiver(into: Path) -> Iterator[subprocess.Popen[str]]:
     """An agency's receiver that listens by now."""
     argv = [sys.executable, "-m", "lictl", "--json", "receive", "--listen", "127.0.0.1:0", "--into", str(into)]
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        assert "Listening" in process.stderr.readline()
+    with bounded.running(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert "Listening" in bounded.line(process.stderr)
         yield process
 
 

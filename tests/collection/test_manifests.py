@@ -165,7 +165,9 @@ def test_openssl_and_sha256sum_do(copy: Path, tmp_path: Path) -> None:
     key.write_bytes(KEYS.eddsa_pem)
     manifest = the(copy, 2, ".manifest.json")
     command = ["openssl", "pkeyutl", "-verify", "-pubin", "-inkey", str(key), "-rawin", "-in", str(manifest)]
-    subprocess.run([*command, "-sigfile", f"{manifest}.sig"], check=True, capture_output=True)
+    subprocess.run([*command, "-sigfile", f"{manifest}.sig"], check=True, capture_output=True, timeout=120)
     for path in (the(copy, 2, ".txt"), the(copy, 1, ".manifest.json")):
-        digest = subprocess.run(["sha256sum", str(path)], check=True, capture_output=True, text=True).stdout.split()[0]
+        digest = subprocess.run(
+            ["sha256sum", str(path)], check=True, capture_output=True, text=True, timeout=60
+        ).stdout.split()[0]
         assert digest in manifest.read_text()

@@ -130,7 +130,13 @@ def test_the_agency_s_wheel_is_for_any_system(tmp_path: Path) -> None:
         shutil.copy(ROOT / name, tmp_path)
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", "out", "."]
     done = subprocess.run(
-        build, cwd=tmp_path, env=os.environ | {"LICTL_AGENCY": "1"}, capture_output=True, text=True, check=False
+        build,
+        cwd=tmp_path,
+        env=os.environ | {"LICTL_AGENCY": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
     )
     assert done.returncode == 0, done.stderr
     (wheel,) = (tmp_path / "out").iterdir()

@@ -12,6 +12,7 @@ import sys
 import tracemalloc
 from typing import TYPE_CHECKING, Any
 
+import bounded
 import pytest
 from delivery_kit import wait_for
 from handover_records import header, info, numbered, packet, select
@@ -438,19 +439,15 @@ def test_a_wrong_key_is_told_while_it_receives(tmp_path: Path) -> None:
     key = tmp_path / "key"
     key.write_text("5a" * 32)
     arguments = ("--listen", "127.0.0.1:0", "--into", str(tmp_path / "r"), "--payload-key", str(key))
-    with subprocess.Popen(
-        [sys.executable, "-m", "lictl", "receive", *arguments],
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as receiving:
-        assert receiving.stderr is not None
-        port = int(receiving.stderr.readline().split()[4].rstrip(","))
+    command = [sys.executable, "-m", "lictl", "receive", *arguments]
+    with bounded.running(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as receiving:
+        port = int(bounded.line(receiving.stderr).split()[4].rstrip(","))
         with Line(("127.0.0.1", port)) as line:
             line.send(SEALED[0])
-            assert "does not open" in receiving.stderr.readline()
+            assert "does not open" in bounded.line(receiving.stderr)
         receiving.terminate()
-        assert "agency keys" in receiving.stderr.read()
+        _, told = receiving.communicate(timeout=bounded.PATIENCE_S)
+        assert "agency keys" in told
     assert receiving.returncode == 5
 
 

@@ -53,7 +53,9 @@ def test_payloads_make_up_the_file(tmp_path: Path) -> None:
             assert stat.S_IMODE(path.stat().st_mode) == 0o600
             assert stat.S_IMODE((tmp_path / "r").stat().st_mode) == 0o700
         verdict = receiver.write_verdict()
-    digest = subprocess.run(["sha256sum", str(path)], capture_output=True, check=True, text=True).stdout.split()[0]
+    digest = subprocess.run(
+        ["sha256sum", str(path)], capture_output=True, check=True, text=True, timeout=60
+    ).stdout.split()[0]
     plain = json.loads((tmp_path / "r" / "verdict.json").read_text())
     assert verdict.ok
     assert plain["ok"] is True
@@ -369,7 +371,7 @@ def test_full_disk_at_the_agency(tmp_path: Path, capsys: pytest.CaptureFixture[s
     """
     disk = tmp_path / "disk"
     disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "lictl-test", str(disk)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "lictl-test", str(disk)], check=True, timeout=60)
     try:
         (disk / "ballast").write_bytes(bytes(MIB // 2))
         with Receiver(LOCAL, disk / "r").start() as receiver:
@@ -394,7 +396,7 @@ def test_full_disk_at_the_agency(tmp_path: Path, capsys: pytest.CaptureFixture[s
             assert receiver.verdict().ok
             assert the_file(disk / "r").read_bytes() == b"a" * 1000 + b"b" * 700_000
     finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
+        subprocess.run(["umount", "-l", str(disk)], check=True, timeout=60)
 
 
 def test_sealed_block_is_refused(tmp_path: Path) -> None:

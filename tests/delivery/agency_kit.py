@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Self
 
+import bounded
+
 import lictl
 from lictl.delivery import wire
 from lictl.delivery.wire import FrameParser, FrameType
@@ -40,13 +42,15 @@ class ReceiverProcess:
         environment = {**os.environ, "PYTHONPATH": str(Path(lictl.__file__).parent.parent)}
         command = [sys.executable, "-c", _RECEIVE, str(port), str(folder)]
         self._process = subprocess.Popen(command, stdout=subprocess.PIPE, env=environment)
-        assert self._process.stdout is not None
-        self.port = int(self._process.stdout.readline())
+        try:
+            self.port = int(bounded.line(self._process.stdout))
+        except BaseException:
+            self.kill()
+            raise
 
     def kill(self) -> None:
         """As kill -9."""
-        self._process.kill()
-        self._process.wait()
+        bounded.kill(self._process)
         self._close()
 
     def finish(self) -> int:

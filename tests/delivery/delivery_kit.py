@@ -51,11 +51,11 @@ def small_disk(folder: Path, options: str) -> Iterator[Path]:
     """A tmpfs of its own in a new folder; `options` as of mount(8), such as size=2m."""
     disk = folder / "disk"
     disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "lictl-test", str(disk)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "lictl-test", str(disk)], check=True, timeout=60)
     try:
         yield disk
     finally:
-        subprocess.run(["umount", "-l", str(disk)], check=True)
+        subprocess.run(["umount", "-l", str(disk)], check=True, timeout=60)
 
 
 def open_spool(folder: Path, quota: int = 64 * MIB, **options: object) -> Spool:

@@ -136,7 +136,7 @@ class Feed:
         """Everything counts as delivered."""
         return self.spool.acknowledged == self.spool.last_block
 
-    def wait(self) -> None:
+    def drain(self) -> None:
         """Until everything counts as delivered."""
         wait_for(lambda: self.delivered, what=f"for delivery; {self.link if self._worker else ''}")
 

@@ -21,7 +21,7 @@ NAMES = ("county", "state")
 
 def run(*argv: str, check: bool = True, **kwargs: object) -> subprocess.CompletedProcess[str]:
     """A command, its output as text."""
-    return subprocess.run([*argv], check=check, capture_output=True, text=True, **kwargs)  # type: ignore[call-overload,no-any-return]
+    return subprocess.run([*argv], check=check, capture_output=True, text=True, **{"timeout": 60, **kwargs})  # type: ignore[call-overload,no-any-return]
 
 
 def cover() -> None:
@@ -137,7 +137,7 @@ def main() -> None:
             found[f"left_{name}"] = "\n".join(path.name for path in (HOME / "outbox" / name / "files").rglob("*"))
     finally:
         server.terminate()
-        server.wait()
+        server.wait(timeout=30)
     (WORK / "found.json").write_text(json.dumps(found))
 
 

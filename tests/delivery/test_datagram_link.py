@@ -144,7 +144,7 @@ def test_each_pdu_a_datagram(tmp_path: Path, form: str) -> None:
         for _ in range(10):
             feed.packets(20, 1000)
         feed.end()
-        feed.wait()
+        feed.drain()
         wait_for(lambda: feed.link.phase == "done")
         wait_for(lambda: receiver.progress().records == 250)
         (verdict,) = receiver.verdict().evidence
@@ -164,7 +164,7 @@ def test_refused_port(tmp_path: Path) -> None:
         assert not feed.spool.acknowledged
         feed.packets(30)
         with Receiver([], tmp_path / "r", udp=[Listen(("127.0.0.1", port))]).start() as receiver:
-            feed.wait()
+            feed.drain()
             wait_for(lambda: receiver.progress().records == 60)
             (verdict,) = receiver.verdict().evidence
             assert (verdict.ok, verdict.content) == (True, 60)
@@ -184,7 +184,7 @@ def test_too_long_ones_are_told(tmp_path: Path) -> None:
         feed.deliver(pair.port, "udp")
         assert pair.inside.recv(1 << 17) == b"abc"
         wait_for(lambda: feed.link.too_long == 1)
-        feed.wait()
+        feed.drain()
     pair.close()
 
 
@@ -199,5 +199,5 @@ def test_ceiling(tmp_path: Path) -> None:
         for _ in range(199):
             pair.inside.recv(1 << 16)
         assert time.monotonic() - began > 0.7
-        feed.wait()
+        feed.drain()
     pair.close()

@@ -43,7 +43,7 @@ def spaces(netns_prefix: str) -> Iterator[tuple[str, str]]:
 
 def ip(space: str, *arguments: str) -> None:
     """The command, in a namespace."""
-    subprocess.run(namespace.command(space, ["ip", *arguments]), check=True)
+    subprocess.run(namespace.command(space, ["ip", *arguments]), check=True, timeout=60)
 
 
 @pytest.mark.net

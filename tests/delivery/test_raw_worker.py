@@ -47,7 +47,7 @@ def test_everything_arrives_in_order(tmp_path: Path, form: str) -> None:
         for _ in range(20):
             feed.packets(30, 1500)
         feed.end()
-        feed.wait()
+        feed.drain()
         wait_for(lambda: feed.link.phase == "done")
         checked(receiver, feed)
         (verdict,) = receiver.verdict().evidence
@@ -77,10 +77,10 @@ def test_answered_keepalives_keep_a_connection(tmp_path: Path) -> None:
     with Feed(tmp_path, "etsi-103221-2") as feed, Receiver(LOCAL, tmp_path / "r").start() as receiver:
         feed.packets(3)
         feed.deliver(receiver.address[1], "tcp", keepalive_s=0.1, response_s=3)
-        feed.wait()
+        feed.drain()
         wait_for(lambda: receiver.progress().records == 3)
         feed.packets(3)
-        feed.wait()
+        feed.drain()
         assert feed.link.error == ""
         (verdict,) = receiver.verdict().evidence
     assert (verdict.ok, verdict.pdus, verdict.duplicates) == (True, 6, 0)
@@ -94,7 +94,7 @@ def test_acknowledged_pdus(tmp_path: Path) -> None:
             feed.deliver(receiver.address[1], "tcp")
             for _ in range(5):
                 feed.packets(20)
-            feed.wait()
+            feed.drain()
             (verdict,) = receiver.verdict().evidence
         assert (verdict.ok, verdict.content, verdict.duplicates) == (True, 120, 0)
 
@@ -124,7 +124,7 @@ def test_receiver_killed(tmp_path: Path) -> None:
             first.kill()
         feed.packets(30, 1500)
         with Receiver(("127.0.0.1", first.port), tmp_path / "r").start() as second:
-            feed.wait()
+            feed.drain()
             checked(second, feed)
 
 
@@ -141,7 +141,7 @@ def test_reset_in_the_middle_of_a_pdu(tmp_path: Path, form: str) -> None:
         desk.reset()
         desk.accept()
         assert desk.read(len(feed.sent)) == feed.sent
-        feed.wait()
+        feed.drain()
 
 
 def test_absent_agency(tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_absent_agency(tmp_path: Path) -> None:
         feed.deliver(port, "tcp")
         wait_for(lambda: "refused" in feed.link.error and feed.link.attempts > 1)
         with Receiver(("127.0.0.1", port), tmp_path / "r").start() as receiver:
-            feed.wait()
+            feed.drain()
             checked(receiver, feed)
         wait_for(lambda: not feed.link.error)
 
@@ -166,6 +166,6 @@ def test_worker_killed(tmp_path: Path) -> None:
         wait_for(lambda: receiver.progress().records > 0)
         os.kill(feed.pid, signal.SIGKILL)
         feed.packets(300, 1500)
-        feed.wait()
+        feed.drain()
         wait_for(lambda: receiver.progress().records == 600)
         checked(receiver, feed)

@@ -59,7 +59,7 @@ def test_mutual_certificates(tmp_path: Path, kind: str, form: str) -> None:
         feed.packets(500, 1500)
         feed.deliver(receiver.address[1], kind, **way())
         feed.packets(500, 1500)
-        feed.wait()
+        feed.drain()
         wait_for(lambda: taken(receiver) == 1000)
         wait_for(lambda: time.time() + 80_000 < feed.link.peer_until < time.time() + 90_000)
         assert receiver.verdict().ok
@@ -207,7 +207,7 @@ def test_receiver_that_comes_back(tmp_path: Path, kind: str, form: str) -> None:
             feed.packets(300, 1500)
         feed.packets(300, 1500)
         with Receiver(("127.0.0.1", port), tmp_path / "r", tls=tls).start() as second:
-            feed.wait()
+            feed.drain()
             assert second.verdict().ok
             assert taken(second) == 900
 

@@ -492,13 +492,10 @@ def test_power_loss_end_to_end(tmp_path: Path, root: Path, workers: list[AgencyW
 def test_large_blocks_and_quota_recovery(tmp_path: Path, root: Path, workers: list[AgencyWorker]) -> None:
     """Blocks of several MiB pass; when the agency confirms, a spool at its quota takes data again."""
     spool = open_sealed(root / "W-1", quota=32 * MIB, segment_bytes=4 * MIB)
-    refused = 0
     with Receiver(("127.0.0.1", 0), tmp_path / "received").start() as receiver:
         worker = start(workers, root, receiver.address[1])
         for _ in range(40):
-            while spool.totals.bytes + 3 * MIB > 32 * MIB and not delivered(spool):
-                refused += 1
-                time.sleep(0.01)
+            wait_for(lambda: spool.totals.bytes + 3 * MIB <= 32 * MIB or delivered(spool), 60, what="for room")
             append(spool, 1000, size=2400)
             worker.wake()
         wait_for(lambda: delivered(spool), 60, what="for delivery")

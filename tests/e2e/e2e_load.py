@@ -8,6 +8,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import bounded
+
 from lictl.lab import frames as f
 from lictl.lab import topology, traffic
 
@@ -44,7 +46,7 @@ class Load:
         self._pause_s = 1 / per_second
         self._size = size
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
 
     @property
     def offered(self) -> int:
@@ -57,7 +59,7 @@ class Load:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join()
+        bounded.join(self._thread)
         self._sender.__exit__()
 
     def _run(self) -> None:

@@ -134,7 +134,7 @@ def test_tcpreplay_is_delivered_as_it_is(rig: Rig) -> None:
 def _write_pcap(path: object, packets: list[bytes]) -> None:
     argv = ["text2pcap", "-q", "-F", "pcap", "-", str(path)]
     text = "\n".join("0000 " + packet.hex(" ") for packet in packets) + "\n"
-    subprocess.run(argv, input=text.encode(), check=True, capture_output=True)
+    subprocess.run(argv, input=text.encode(), check=True, capture_output=True, timeout=120)
 
 
 LINK_TARGETS: dict[str, tuple[str, Callable[[], list[bytes]], Callable[[], list[bytes]]]] = {

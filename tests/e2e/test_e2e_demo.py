@@ -11,19 +11,24 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import bounded
 import pytest
 
 from lictl.lab import demo, namespace, report
 from lictl.lab.lab import PREFIX, environment
 
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
 pytestmark = [pytest.mark.kernel, pytest.mark.net]
 
 
-def start(*arguments: str) -> subprocess.Popen[str]:
+def running(*arguments: str) -> AbstractContextManager[subprocess.Popen[str]]:
     """The demo as a process of its own."""
     argv = [sys.executable, "-m", "lictl", *arguments, "demo"]
-    return subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
+    return bounded.running(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
 
 
 def traces(pid: int) -> list[str]:
@@ -35,8 +40,8 @@ def traces(pid: int) -> list[str]:
 
 def test_every_promise_of_the_demo_holds() -> None:
     """Exit status 0, every statement true, both warrants matched something, under 60 seconds, no trace."""
-    process = start("--json")
-    output, errors = process.communicate(timeout=120)
+    with running("--json") as process:
+        output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, output + errors
     found = json.loads(output)
     assert found["ok"]
@@ -51,12 +56,12 @@ def test_every_promise_of_the_demo_holds() -> None:
 @pytest.mark.parametrize("after", ["Building", "Starting", "sub1"])
 def test_an_interrupted_demo_leaves_nothing(number: signal.Signals, after: str) -> None:
     """Ctrl-C or SIGTERM at any stage: exit status 130, and no namespace, process, mount or file is left."""
-    process = start()
-    assert process.stdout is not None
-    assert any(line.startswith(after) for line in process.stdout)
-    time.sleep(0.3)
-    os.kill(process.pid, number)
-    _, errors = process.communicate(timeout=60)
+    with running() as process:
+        while not (line := bounded.line(process.stdout)).startswith(after):
+            assert line, f"it ended before {after!r}"
+        time.sleep(0.3)
+        os.kill(process.pid, number)
+        _, errors = process.communicate(timeout=60)
     assert process.returncode == demo.INTERRUPTED, errors
     assert "Traceback" not in errors
     assert traces(process.pid) == []

@@ -10,6 +10,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
+import bounded
 import pytest
 from e2e_load import Load, numbered, numbers
 from e2e_rig import SECOND, wait_until
@@ -32,8 +33,7 @@ TARGET = f"ip:{SUB1.v4}"
 def kill(process: subprocess.Popen[bytes] | None) -> None:
     """kill -9."""
     assert process is not None
-    process.kill()
-    process.wait()
+    bounded.kill(process)
 
 
 def everything_arrived(rig: Rig, liid: str, offered: int) -> None:
@@ -163,10 +163,12 @@ def small_disk(fresh: Rig) -> Iterator[Path]:
     fresh.init()
     spool = fresh.home / "spool"
     spool.mkdir(mode=0o700, exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=6m,mode=0700", "lictl-test", str(spool)], check=True)
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=6m,mode=0700", "lictl-test", str(spool)], check=True, timeout=60
+    )
     yield spool
     fresh.stop(fresh.daemon)
-    subprocess.run(["umount", "-l", str(spool)], check=True)
+    subprocess.run(["umount", "-l", str(spool)], check=True, timeout=60)
 
 
 def test_disk_full(fresh: Rig, small_disk: Path) -> None:

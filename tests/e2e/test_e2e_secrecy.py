@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import bounded
 import pytest
 from e2e_rig import Rig, wait_until
 from e2e_secrets import Secrets, core_limit, exposed, files_of, of_address, of_mac, shown_of
@@ -99,8 +100,7 @@ class Day:
         os.kill(rig.pid_of_worker(), signal.SIGKILL)
         self.send()
         assert rig.daemon is not None
-        rig.daemon.kill()
-        rig.daemon.wait()
+        bounded.kill(rig.daemon)
         self.send()
         self.begin()
         rig.wait_delivered(60)

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import bounded
 import pytest
 from e2e_load import Load, numbers
 from e2e_wire import frames
@@ -42,8 +43,7 @@ def hang(rig: Rig) -> None:
 def die(rig: Rig) -> None:
     """The daemon is killed and started again."""
     assert rig.daemon is not None
-    rig.daemon.kill()
-    rig.daemon.wait()
+    bounded.kill(rig.daemon)
     time.sleep(0.3)
     rig.start_daemon()
 

@@ -8,6 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import bounded
 import pytest
 from fixtures_common import U4, U6
 from kernel_builds import EMPTY, KernelBuild, tables_of
@@ -35,7 +36,7 @@ class _Traffic(threading.Thread):
     """Packets without a pause, through the XDP program, on whatever CPU the thread runs."""
 
     def __init__(self, probe: Probe, frame: bytes) -> None:
-        super().__init__()
+        super().__init__(daemon=True)
         self._probe, self._frame, self._end = probe, frame, threading.Event()
         self.sent = 0
 
@@ -48,7 +49,7 @@ class _Traffic(threading.Thread):
     def stop(self) -> None:
         """Waits for the run in work."""
         self._end.set()
-        self.join()
+        bounded.join(self)
 
 
 @contextmanager

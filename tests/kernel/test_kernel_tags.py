@@ -41,7 +41,9 @@ def push_tag(tmp_path: Path) -> Path:
     program = tmp_path / "push_tag.o"
     source = Path(__file__).with_name("push_tag.bpf.c")
     include = [f"-I/usr/include/{multiarch}"] if multiarch else []
-    subprocess.run(["clang", "-O2", "-g", "-target", "bpf", *include, "-c", source, "-o", program], check=True)
+    subprocess.run(
+        ["clang", "-O2", "-g", "-target", "bpf", *include, "-c", source, "-o", program], check=True, timeout=120
+    )
     return program
 
 

@@ -126,6 +126,7 @@ def test_openssl_reads_the_public_key(home: Home) -> None:
         check=True,
         capture_output=True,
         text=True,
+        timeout=60,
     ).stdout
     digits = read_audit_public(home).hex(":")
     assert "ED25519" in shown.upper()

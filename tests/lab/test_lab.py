@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import bounded
 import pytest
 
 from lictl.errors import MachineError
@@ -77,7 +78,9 @@ def test_checksums_are_real(lab: Lab, tmp_path: Path) -> None:
     with Capture(lab, "isp", topo.ACCESS, tmp_path / "a.pcap", "tcp") as capture:
         lab.run("sub1", traffic.http(traffic.marker("sub1"), 300_000))
     argv = ["tshark", "-n", "-r", str(capture.path), "-o", "tcp.check_checksum:TRUE", "-T", "fields"]
-    text = subprocess.run([*argv, "-e", "tcp.checksum.status"], check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(
+        [*argv, "-e", "tcp.checksum.status"], check=True, capture_output=True, text=True, timeout=120
+    ).stdout
     assert set(text.split()) == {"1"}
     assert max(len(packet.data) for packet in read(capture.path)) <= 9014
 
@@ -123,7 +126,7 @@ def test_a_mount_in_its_folder_is_removed() -> None:
     with Lab() as lab:
         target = lab.folder / "bpf"
         target.mkdir()
-        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(target)], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", str(target)], check=True, timeout=60)
     assert str(target) not in Path("/proc/self/mounts").read_text()
     assert not _traces(lab.id)
 
@@ -143,29 +146,24 @@ with Lab() as lab:
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_leaves_nothing(number: signal.Signals) -> None:
     """Ctrl-C, SIGTERM and a lost terminal end the program and the lab with it."""
-    process = subprocess.Popen([sys.executable, "-c", CHILD], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-                               env=environment(), text=True)  # fmt: skip
-    assert process.stdout is not None
-    lab_id = process.stdout.readline().strip()
-    assert lab_id
-    assert _traces(lab_id)
-    process.send_signal(number)
-    assert process.wait(timeout=20) != 0
-    process.stdout.close()
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "env": environment()}
+    with bounded.running([sys.executable, "-c", CHILD], **quiet) as process:
+        lab_id = bounded.line(process.stdout).strip()
+        assert lab_id
+        assert _traces(lab_id)
+        process.send_signal(number)
+        assert bounded.ended(process, 20) != 0
     assert not _traces(lab_id)
 
 
 def test_sweep_removes_the_lab_of_a_killed_process() -> None:
     """After kill -9 the next sweep removes that lab and its processes, and leaves the labs of living processes."""
-    process = subprocess.Popen([sys.executable, "-c", CHILD], stdout=subprocess.PIPE, env=environment(), text=True)
-    assert process.stdout is not None
-    lab_id = process.stdout.readline().strip()
-    with Lab() as alive:
+    options = {"stdout": subprocess.PIPE, "env": environment()}
+    with bounded.running([sys.executable, "-c", CHILD], **options) as process, Lab() as alive:
+        lab_id = bounded.line(process.stdout).strip()
         Lab.sweep()
         assert _traces(lab_id), "a living process's lab was swept"
-        process.kill()
-        process.wait()
-        process.stdout.close()
+        bounded.kill(process)
         inside = namespace.processes(namespace.names(f"{PREFIX}{lab_id}"))
         assert inside
         Lab.sweep()

@@ -441,7 +441,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
 
     small = tmp_path / "small"
     small.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], check=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(small)], check=True, timeout=60)
     try:
         filler = small / "filler"
         with Spool.open(small / "s", QUOTA, fsync="never") as spool:
@@ -456,4 +456,4 @@ def test_a_full_disk(tmp_path: Path) -> None:
             assert [r.sequence for r in records(spool)] == [1, 402]
             adds_up(spool)
     finally:
-        subprocess.run(["umount", str(small)], check=True)
+        subprocess.run(["umount", str(small)], check=True, timeout=60)

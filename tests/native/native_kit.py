@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lictl.probe.probe import Probe
 
 LOOPBACK = 1
+FEED_S = 120.0
 TARGET, PEER = "203.0.113.7", "198.51.100.1"
 FOREVER = 1 << 63
 
@@ -60,9 +61,10 @@ def feed(probe: Probe, numbers: range, cpu: int | None = None, size: int = 64) -
             probe.test_run(frame(number, size))
 
     # A thread of its own: the affinity is the thread's, and ends with it.
-    worker = threading.Thread(target=run)
+    worker = threading.Thread(target=run, daemon=True)
     worker.start()
-    worker.join()
+    worker.join(FEED_S)
+    assert not worker.is_alive(), f"the kernel did not take {len(numbers)} frames within {FEED_S} s"
 
 
 def drain_all(probe: Probe, capacity: int = 4096) -> tuple[np.ndarray, list[bytes]]:

@@ -10,6 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import bounded
 import pytest
 
 from lictl.probe import clock
@@ -103,7 +104,7 @@ def test_waiting_for_a_step_ends_with_it(loaded: Probe) -> None:
     timer = threading.Timer(0.02, clock.inject, (1,))
     timer.start()
     assert lib.ln_clock_wait_step(30_000) == 1
-    timer.join()
+    bounded.join(timer)
     clock.inject(-1)
 
 

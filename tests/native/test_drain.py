@@ -7,6 +7,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import bounded
 import numpy as np
 import pytest
 from native_kit import arm, cpus, drain_all, feed, frame, number_of, order
@@ -124,7 +125,7 @@ def test_a_record_wakes_the_sleeper(probe: Probe) -> None:
         began = time.monotonic()
         assert probe.wait(20_000_000) is True
         assert time.monotonic() - began < 10
-        timer.join()
+        bounded.join(timer)
         assert len(drain_all(probe)[1]) == 1
 
 
@@ -144,7 +145,7 @@ def test_wake_ends_a_wait(probe: Probe) -> None:
     began = time.monotonic()
     assert probe.wait(20_000_000) is False
     assert time.monotonic() - began < 10
-    timer.join()
+    bounded.join(timer)
 
 
 def test_a_nap_sleeps_through_a_few_records_and_ends_at_the_watermark(probe: Probe) -> None:
@@ -159,7 +160,7 @@ def test_a_nap_sleeps_through_a_few_records_and_ends_at_the_watermark(probe: Pro
     began = time.monotonic()
     assert probe.nap(30_000_000) is True
     assert time.monotonic() - began < 20
-    timer.join()
+    bounded.join(timer)
     drain_all(probe)
 
 
@@ -167,7 +168,7 @@ def test_a_nap_sleeps_through_a_few_records_and_ends_at_the_watermark(probe: Pro
 def test_draining_while_the_program_writes_misses_and_doubles_nothing(probe: Probe) -> None:
     """The reader runs beside the writer: every packet once, in order, busy records included."""
     total, got = 5000, []
-    writer = threading.Thread(target=feed, args=(probe, range(total), cpus()[1]), kwargs={"size": 200})
+    writer = threading.Thread(target=feed, args=(probe, range(total), cpus()[1]), kwargs={"size": 200}, daemon=True)
     writer.start()
     limit = time.monotonic() + 120
     batch = Batch(64)
@@ -175,5 +176,5 @@ def test_draining_while_the_program_writes_misses_and_doubles_nothing(probe: Pro
         probe.wait(10_000)
         got += [number_of(batch.frame(index)) for index in range(probe.drain(batch))]
         probe.release()
-    writer.join()
+    bounded.join(writer, seconds=120)
     assert got == list(range(total))

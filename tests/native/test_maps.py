@@ -8,6 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import bounded
 import numpy as np
 import pytest
 from native_kit import LOOPBACK, PEER, TARGET, arm, drain_all, feed, frame, order
@@ -144,7 +145,7 @@ def test_no_packet_is_judged_by_a_mixture_of_two_windows(loaded: Probe, same_own
         while not done.is_set():
             lib.ln_test_run(loaded._handle, b"li_ingress", LOOPBACK, data, len(data), ffi.NULL, ffi.NULL, 500, took)
 
-    pumper = threading.Thread(target=pump)
+    pumper = threading.Thread(target=pump, daemon=True)
     pumper.start()
     for _ in range(20):
         tables.apply(past, future)
@@ -153,7 +154,7 @@ def test_no_packet_is_judged_by_a_mixture_of_two_windows(loaded: Probe, same_own
     while not loaded.slot_counts(5).seen and time.monotonic() < limit:
         time.sleep(0.01)
     done.set()
-    pumper.join()
+    bounded.join(pumper)
     assert len(drain_all(loaded)[0]) == 0
     assert loaded.slot_counts(5).seen > 0
     tables.revoke(5)
@@ -176,11 +177,11 @@ def test_a_change_of_mode_alone_misses_no_packet(loaded: Probe) -> None:
             for value in values:
                 loaded.write_slot(5, value)
 
-    swapper = threading.Thread(target=swap)
+    swapper = threading.Thread(target=swap, daemon=True)
     swapper.start()
     feed(loaded, range(2000))
     done.set()
-    swapper.join()
+    bounded.join(swapper)
     recs, _ = drain_all(loaded)
     assert len(recs) == 2000
     assert np.all((recs["kind"] == abi.REC_HEADER) == (recs["cap_len"] == 0))

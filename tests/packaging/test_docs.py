@@ -162,7 +162,9 @@ def test_readme_make_targets_exist() -> None:
     for document in DOCUMENTS:
         for _language, body in FENCE.findall(document.read_text()):
             for target in re.findall(r"^(?:[$#] )?(?:sudo )?make ([a-z-]+)", body, re.MULTILINE):
-                done = subprocess.run(["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False)
+                done = subprocess.run(
+                    ["make", "-n", target], cwd=ROOT, capture_output=True, text=True, check=False, timeout=120
+                )
                 assert "No rule to make target" not in done.stderr, f"{document.name}: make {target}"
 
 
@@ -182,5 +184,7 @@ def test_readme_quick_start_runs(tmp_path: Path) -> None:
         line = next(line for line in command_lines(text) if tuple(line[: len(start)]) == start)
         program = Path(sys.executable).with_name("lictl")
         line = [users.get(word, word) for word in line]
-        done = subprocess.run([program, *line], cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [program, *line], cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=120
+        )
         assert done.returncode == 0, f"lictl {shlex.join(line)}: {done.stderr}"

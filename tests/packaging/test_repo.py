@@ -29,7 +29,12 @@ LONG_FUNCTIONS: dict[str, str] = {}
 def tracked() -> list[Path]:
     """The files under version control; without git (a tarball), the files of the known folders."""
     done = subprocess.run(
-        ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
+        ["git", "-c", f"safe.directory={ROOT}", "ls-files", "-z"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     if done.returncode == 0:
         files = [ROOT / name for name in done.stdout.split("\0") if name]

@@ -34,7 +34,7 @@ def archive() -> zipfile.ZipFile:
 
 def needed(file: Path) -> set[str]:
     """The shared libraries that an ELF file asks for (DT_NEEDED)."""
-    text = subprocess.run(["readelf", "-d", str(file)], capture_output=True, text=True, check=True).stdout
+    text = subprocess.run(["readelf", "-d", str(file)], capture_output=True, text=True, check=True, timeout=60).stdout
     return {line.split("[")[1].split("]")[0] for line in text.splitlines() if "(NEEDED)" in line}
 
 

@@ -88,7 +88,7 @@ class Box:
 
 def words(pdf: bytes) -> list[Box]:
     """Every word of a PDF with its box."""
-    done = subprocess.run(["pdftotext", "-bbox", "-", "-"], input=pdf, capture_output=True, check=True)
+    done = subprocess.run(["pdftotext", "-bbox", "-", "-"], input=pdf, capture_output=True, check=True, timeout=60)
     found, page = [], 0
     shape = r'<word xMin="([\d.-]+)" yMin="([\d.-]+)" xMax="([\d.-]+)" yMax="([\d.-]+)">(.*?)</word>'
     for line in done.stdout.decode().splitlines():
@@ -102,7 +102,7 @@ def words(pdf: bytes) -> list[Box]:
 
 def text(pdf: bytes) -> str:
     """The text of a PDF, its blanks and line ends taken out, so that wrapping does not matter."""
-    done = subprocess.run(["pdftotext", "-raw", "-", "-"], input=pdf, capture_output=True, check=True)
+    done = subprocess.run(["pdftotext", "-raw", "-", "-"], input=pdf, capture_output=True, check=True, timeout=60)
     return squeezed(done.stdout.decode())
 
 
@@ -121,7 +121,7 @@ def pictures(pdf: bytes, folder: Path, dpi: int = 72) -> list[np.ndarray[Any, np
     """Each page as grey values, uint8 [height, width]; 255 is white."""
     (folder / "paper.pdf").write_bytes(pdf)
     command = ["pdftoppm", "-gray", "-r", str(dpi), str(folder / "paper.pdf"), str(folder / "page")]
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
     found = []
     for file in sorted(folder.glob("page-*.pgm")):
         data = file.read_bytes()

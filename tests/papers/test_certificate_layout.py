@@ -106,7 +106,7 @@ def test_signature_lines_stand_on_one_page() -> None:
 def test_fonts_are_embedded() -> None:
     """No font of the reader's machine is needed."""
     pdf = certificate(record(), Rule.CALEA, NOW).pdf
-    done = subprocess.run(["pdffonts", "-"], input=pdf, capture_output=True, check=True)
+    done = subprocess.run(["pdffonts", "-"], input=pdf, capture_output=True, check=True, timeout=60)
     lines = done.stdout.decode().splitlines()[2:]
     assert lines
     assert [line for line in lines if "DejaVuSans" not in line or "yes yes yes" not in line] == []

@@ -113,5 +113,5 @@ def test_a_real_drill(tmp_path: Path) -> None:
 
 def programs() -> list[str]:
     """XDP and tc programs on the ports of this machine's own namespace."""
-    done = subprocess.run(["bpftool", "-j", "net"], capture_output=True, text=True, check=True)
+    done = subprocess.run(["bpftool", "-j", "net"], capture_output=True, text=True, check=True, timeout=60)
     return sorted(json.dumps(each) for net in json.loads(done.stdout) for kind in net.values() for each in kind)

@@ -225,7 +225,7 @@ def site_folder() -> Iterator[Path]:
 def _users_can_run_lictl(folder: Path) -> bool:
     argv = as_on_the_page(folder, "alice", [sys.executable, "-c", "import lictl"])
     env = os.environ | {"PYTHONPATH": str(TREE)}
-    return subprocess.run(argv, cwd="/", env=env, capture_output=True, check=False).returncode == 0
+    return subprocess.run(argv, cwd="/", env=env, capture_output=True, check=False, timeout=120).returncode == 0
 
 
 @pytest.fixture(scope="module")

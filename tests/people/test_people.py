@@ -7,6 +7,8 @@ import os
 import socket
 import stat
 import string
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -200,6 +202,7 @@ def test_the_kernel_says_who_connects(tmp_path: Path) -> None:
     """Two threads of one process are two users to the other end, and this thread stays who it was."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(tmp_path / "s"))
+    listener.settimeout(60)
     listener.listen()
     for uid in (OPERATOR_UID, APPROVER_UID):
         client = as_user(uid, lambda: _connected(tmp_path / "s"))
@@ -223,12 +226,10 @@ def test_a_process_that_has_ended_is_nobody(tmp_path: Path) -> None:
     """Whoever connects and ends before it is asked for its session is refused: `sudo` cannot be hidden that way."""
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(tmp_path / "s"))
+    listener.settimeout(60)
     listener.listen()
-    child = os.fork()
-    if child == 0:  # pragma: no cover
-        _connected(tmp_path / "s")
-        os._exit(0)
-    os.waitpid(child, 0)
+    code = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    subprocess.run([sys.executable, "-S", "-c", code, str(tmp_path / "s")], check=True, timeout=60)
     server, _ = listener.accept()
     with pytest.raises(RefusedError, match="ended"):
         peer_of(server)

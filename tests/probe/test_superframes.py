@@ -52,9 +52,9 @@ def test_a_limit_above_the_ip_length_is_found(netns_prefix: str) -> None:
     namespace.create(space)
     try:
         argv = ["ip", "link", "add", "large", "type", "veth", "peer", "name", "plain"]
-        subprocess.run(namespace.command(space, argv), check=True)
+        subprocess.run(namespace.command(space, argv), check=True, timeout=60)
         argv = ["ip", "link", "set", "dev", "large", "gso_max_size", "150000"]
-        subprocess.run(namespace.command(space, argv), check=True)
+        subprocess.run(namespace.command(space, argv), check=True, timeout=60)
         assert namespace.inside(space, lambda: superframes.limits("plain"))["gso_max_size"] <= superframes.LARGEST
         assert namespace.inside(space, lambda: superframes.too_large("large"))["gso_max_size"] == 150000
         assert namespace.inside(space, lambda: superframes.too_large("plain")) == {}

@@ -13,6 +13,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import bounded
 import pytest
 from pydantic import TypeAdapter
 from typer.testing import CliRunner
@@ -96,14 +97,14 @@ def seen(space: str) -> tuple[dict[str, Any], str, int]:
                 datagrams.sendto(PAYLOAD, (ADDRESS, PORT))
                 rounds += 1
 
-    traffic = threading.Thread(target=send)
+    traffic = threading.Thread(target=send, daemon=True)
     traffic.start()
     try:
         command = [sys.executable, "-m", "lictl", "--json", "doctor", "--watch", "1.5"]
         ran = subprocess.run(namespace.command(space, command), capture_output=True, text=True, timeout=200)
     finally:
         done.set()
-        traffic.join()
+        bounded.join(traffic)
     assert ran.returncode == 0, ran.stderr
     return json.loads(ran.stdout), ran.stdout + ran.stderr, rounds
 

@@ -14,6 +14,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+import bounded
+
 from lictl.home import Home
 from lictl.lab import namespace
 from lictl.lab.people import Team, lab_roles
@@ -116,16 +118,15 @@ class Rig:
             ["ip", "link", "set", "wire0", "up"],
             ["ip", "link", "set", "wire1", "up"],
         ):
-            subprocess.run(self.inside(*argv), check=True)
+            subprocess.run(self.inside(*argv), check=True, timeout=120)
         return self
 
     def __exit__(self, *_: object) -> None:
         for process in (self.daemon, self.agency):
             if process is not None and process.poll() is None:
-                process.kill()
-                process.wait()
+                bounded.kill(process)
         namespace.remove([self.space])
-        subprocess.run(["umount", "-l", str(self.home.bpf)], capture_output=True, check=False)
+        subprocess.run(["umount", "-l", str(self.home.bpf)], capture_output=True, check=False, timeout=60)
 
     def inside(self, *argv: str) -> list[str]:
         """A command line that runs in the namespace."""
@@ -243,7 +244,9 @@ class Rig:
 
     def attached(self) -> bool:
         """An XDP program is on the mirror port."""
-        shown = subprocess.run(self.inside("ip", "link", "show", "wire1"), capture_output=True, text=True, check=True)
+        shown = subprocess.run(
+            self.inside("ip", "link", "show", "wire1"), capture_output=True, text=True, check=True, timeout=60
+        )
         return "xdp" in shown.stdout
 
     def pinned(self) -> bool:

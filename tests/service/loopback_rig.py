@@ -12,6 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import bounded
 from daemon_rig import OTHER, TARGET, Rig, frame
 
 from lictl.handover.decode_pcapng import decode_pcapng
@@ -54,9 +55,8 @@ class LoopbackRig(Rig):
         if self.daemon is not None and self.daemon.poll() is None:
             self.stop()  # not killed: its delivery processes would go on
         if self.agency is not None and self.agency.poll() is None:
-            self.agency.kill()
-            self.agency.wait()
-        subprocess.run(["umount", "-l", str(self.home.bpf)], capture_output=True, check=False)
+            bounded.kill(self.agency)
+        subprocess.run(["umount", "-l", str(self.home.bpf)], capture_output=True, check=False, timeout=60)
 
     def inside(self, *argv: str) -> list[str]:
         """The command line itself."""
@@ -113,7 +113,7 @@ class Flow:
         self._rig = rig
         self._pause_s = 1 / per_second
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self.sent = 0
 
     def __enter__(self) -> Flow:
@@ -122,7 +122,7 @@ class Flow:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join()
+        bounded.join(self._thread)
 
     def _run(self) -> None:
         with Feed(self._rig.home.bpf) as feed:

@@ -22,6 +22,7 @@ import traceback
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+import bounded
 from pinned_kernel import Kernel, kernel, kernel_now_ns
 
 import lictl.service.daemon as daemon_module
@@ -112,7 +113,7 @@ class Courier:
     def stop(self) -> None:
         self._ending = True
         self._woken.set()
-        self._thread.join()
+        self._thread.join(PATIENCE_S)
 
 
 def _serve(home: Home, log: Path, orders: int, answers: int, env: dict[str, str], small: bool, trust: bool) -> int:
@@ -274,7 +275,7 @@ class Machine:
     def set(self, name: str, value: str) -> None:
         """A variable of the running daemon's environment."""
         os.write(self._orders, f"{name}={value}\n".encode())
-        assert os.read(self._answers, 1) == b"!", "the daemon has gone"
+        assert bounded.read(self._answers, what="the daemon's answer") == b"!", "the daemon has gone"
 
     def step(self, by_ns: int) -> None:
         """Steps the daemon's clock, also that of the next start."""

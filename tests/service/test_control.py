@@ -82,7 +82,9 @@ def client(home: Home, server: control.ControlServer) -> Client:
 def raw(home: Home) -> socket.socket:
     """A connection that can say anything."""
     connection = socket.socket(socket.AF_UNIX)
-    connection.connect(str(home.socket))  # without a limit: with one it fails where others wait to be taken
+    # The kernel's limit, not the socket's own: with that one it fails at once where others wait to be taken.
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", 20, 0))
+    connection.connect(str(home.socket))
     connection.settimeout(20)
     return connection
 

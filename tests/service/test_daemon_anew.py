@@ -25,7 +25,7 @@ def rig(tmp_path: Path, netns_prefix: str) -> Iterator[Rig]:
 
 def remove(rig: Rig) -> None:
     """Takes both ends of the wire away."""
-    subprocess.run(rig.inside("ip", "link", "del", "wire0"), check=True)
+    subprocess.run(rig.inside("ip", "link", "del", "wire0"), check=True, timeout=60)
 
 
 def make(rig: Rig) -> None:
@@ -35,7 +35,7 @@ def make(rig: Rig) -> None:
         ["ip", "link", "set", "wire0", "up"],
         ["ip", "link", "set", "wire1", "up"],
     ):
-        subprocess.run(rig.inside(*argv), check=True)
+        subprocess.run(rig.inside(*argv), check=True, timeout=120)
 
 
 def test_an_interface_made_anew_is_served_again(rig: Rig) -> None:

@@ -35,7 +35,7 @@ def elsewhere(netns_prefix: str) -> Iterator[str]:
     name = f"{netns_prefix}{os.urandom(3).hex()}"
     namespace.create(name)
     for argv in (["ip", "link", "add", "wire0", "type", "veth", "peer", "name", "wire1"],):
-        subprocess.run(namespace.command(name, argv), check=True)
+        subprocess.run(namespace.command(name, argv), check=True, timeout=60)
     yield name
     namespace.remove([name])
 

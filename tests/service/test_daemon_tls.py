@@ -104,7 +104,7 @@ def test_from_the_wire_to_the_agency_in_tls(rig: Rig, tmp_path: Path) -> None:
 def test_packets_too_long_for_a_datagram_alarm(rig: Rig) -> None:
     """An agency that is reached by UDP gets what a datagram can hold; the rest is counted, with what to do."""
     for side in ("wire0", "wire1"):
-        subprocess.run(rig.inside("ip", "link", "set", side, "mtu", "65535"), check=True)
+        subprocess.run(rig.inside("ip", "link", "set", side, "mtu", "65535"), check=True, timeout=60)
     store = Store.of(rig.home)
     store.add_agency(Agency("county", "127.0.0.1", PORT, "atis-1000013", {}, Transport("udp")))
     store.close()

@@ -71,11 +71,11 @@ def test_frames_without_a_length_are_warned_of(tmp_path: Path, netns_prefix: str
             ["ip", "link", "add", "large", "type", "veth", "peer", "name", "plain"],
             ["ip", "link", "set", "dev", "large", "gso_max_size", "150000"],
         ):
-            subprocess.run(namespace.command(space, argv), check=True)
+            subprocess.run(namespace.command(space, argv), check=True, timeout=60)
         checks = namespace.inside(space, lambda: doctor.examine(Home(tmp_path), ["large", "plain"]))
         (found,) = [check for check in checks if "BIG TCP" in check.name]
         assert (found.name, found.state) == ("interface large BIG TCP", "bad")
-        subprocess.run(namespace.command(space, found.fix.split()), check=True)
+        subprocess.run(namespace.command(space, found.fix.split()), check=True, timeout=120)
         checks = namespace.inside(space, lambda: doctor.examine(Home(tmp_path), ["large", "plain"]))
         assert not [check for check in checks if "BIG TCP" in check.name]
     finally:

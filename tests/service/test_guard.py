@@ -171,13 +171,13 @@ def test_a_killed_daemon_leaves_no_lock(home: Home) -> None:
     """The kernel drops the lock with the process, also after kill -9."""
     context = multiprocessing.get_context("spawn")
     held = context.Event()
-    process = context.Process(target=_hold, args=(home.root, held))
+    process = context.Process(target=_hold, args=(home.root, held), daemon=True)
     process.start()
     assert held.wait(60)
     with pytest.raises(RefusedError, match=str(process.pid)):
         DaemonLock(home).take()
     process.kill()
-    process.join()
+    process.join(60)
     DaemonLock(home).take().release()
 
 
@@ -190,7 +190,7 @@ def _hold(root: Path, held: object) -> None:
 
 def test_memory_is_hidden() -> None:
     """After it no core dump is possible and the process is not dumpable."""
-    process = multiprocessing.get_context("spawn").Process(target=_hide_and_check)
+    process = multiprocessing.get_context("spawn").Process(target=_hide_and_check, daemon=True)
     process.start()
     process.join(60)
     assert process.exitcode == 0

@@ -7,7 +7,9 @@ import threading
 
 import pytest
 
+from lictl import log
 from lictl.errors import MachineError
+from lictl.service import late_anchor
 from lictl.service.late_anchor import LateAnchor
 
 
@@ -62,3 +64,18 @@ def test_a_failure_is_told_with_the_next_head() -> None:
         pytest.fail("the failure was not told")
     slow.broken = False
     late.stop()
+
+
+def test_a_place_that_does_not_answer_holds_up_no_stop(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The stop goes on without the last head, and the log says so."""
+    monkeypatch.setattr(late_anchor, "STOP_S", 0.1)
+    log.configure("error")
+    slow = Slow()
+    late = LateAnchor(slow)
+    late.write(1, "h")
+    late.stop()
+    assert slow.kept == []
+    assert "head not anchored" in capfd.readouterr().err
+    slow.leave.set()

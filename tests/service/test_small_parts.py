@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
 import socket
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -89,6 +89,7 @@ def test_systemd_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, abstra
     name = f"lictl-test-{tmp_path.name}" if abstract else str(tmp_path / "n")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         listener.bind(f"\0{name}" if abstract else name)
+        listener.settimeout(60)
         monkeypatch.setenv("NOTIFY_SOCKET", f"@{name}" if abstract else name)
         assert notify.notify("READY=1")
         assert listener.recv(100) == b"READY=1"
@@ -137,12 +138,18 @@ def test_steps_beside_each_other_end_all_before_the_first_failure_is_told() -> N
 
 def test_a_forked_process_has_threads_of_its_own() -> None:
     """Those of its parent are not there: steps must not wait for them for ever."""
-    in_parallel(abs, [1])
-    child = os.fork()
-    if child == 0:
-        signal.alarm(20)
-        os._exit(0 if in_parallel(abs, [-7]) == [7] else 1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    code = (  # of a process with no other threads: a test's process has some, and handles SIGALRM
+        "import os, signal\n"
+        "from lictl.service.parallel import in_parallel\n"
+        "in_parallel(abs, [1])\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        "    signal.alarm(20)\n"
+        "    os._exit(0 if in_parallel(abs, [-7]) == [7] else 1)\n"
+        "print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    assert (done.stdout, done.returncode) == ("0\n", 0), done.stderr
 
 
 def test_an_agency_that_talks_without_end_has_not_answered() -> None:

@@ -7,10 +7,10 @@ import contextlib
 import json
 import os
 import signal
-from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+import bounded
 import pytest
 from handover_records import CLAIM, T0, info
 
@@ -344,9 +344,7 @@ def test_an_account_is_written_by_two_threads(tmp_path: Path) -> None:
             site.stream.stream.counts.lost_quota += 1
             site.stream.save()
 
-    with ThreadPoolExecutor(4) as pool:
-        for done in [pool.submit(count) for _ in range(4)]:
-            done.result()
+    bounded.at_once(*[count] * 4)
     site.stream.save()
     saved = load(site.stream.path)
     assert saved is not None

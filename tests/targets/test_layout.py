@@ -64,8 +64,8 @@ def test_struct_sizes_and_offsets_equal_the_compilers(tmp_path: Path) -> None:
     source.write_text(
         f'#include <stddef.h>\n#include <stdio.h>\n#include "{ABI}"\nint main(void) {{ {" ".join(lines)} return 0; }}\n'
     )
-    subprocess.run(["cc", "-o", tmp_path / "sizes", source], check=True)
-    output = subprocess.run([tmp_path / "sizes"], check=True, capture_output=True, text=True).stdout
+    subprocess.run(["cc", "-o", tmp_path / "sizes", source], check=True, timeout=120)
+    output = subprocess.run([tmp_path / "sizes"], check=True, capture_output=True, text=True, timeout=60).stdout
     for line in output.splitlines():
         name, size, *offsets = line.split()
         packed, fields = FIELDS[name]

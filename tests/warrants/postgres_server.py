@@ -58,7 +58,7 @@ class Server:
         until = time.monotonic() + 200
         while time.monotonic() < until:
             try:
-                psycopg.connect(self.conninfo("postgres")).close()
+                psycopg.connect(self.conninfo("postgres"), connect_timeout=10).close()
             except psycopg.OperationalError:
                 assert self._process.poll() is None, (self.folder / "log").read_text()
                 time.sleep(0.1)
@@ -84,12 +84,13 @@ class Server:
     def make_database(self) -> str:
         """A new, empty database; returns its URL."""
         name = f"t{uuid.uuid4().hex}"
-        with psycopg.connect(self.conninfo("postgres"), autocommit=True) as connection:
+        with psycopg.connect(self.conninfo("postgres"), autocommit=True, connect_timeout=10) as connection:
             connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")  # type: ignore[call-overload, unused-ignore]
         return self.url(name)
 
     def _run(self, program: str, *arguments: str) -> None:
-        subprocess.run([programs() / program, *arguments], check=True, capture_output=True, cwd=self.folder, **self._as)
+        command = [programs() / program, *arguments]
+        subprocess.run(command, check=True, capture_output=True, cwd=self.folder, timeout=120, **self._as)
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import bounded
 import pytest
 from sqlalchemy import text
 from warrant_people import ALICE, BOB, approved, in_force
@@ -338,11 +339,7 @@ def test_threads_get_different_slots(store: Store, file_with: FileWith) -> None:
     def add(some: list[WarrantFile]) -> None:
         added.extend(in_force(store, file) for file in some)
 
-    threads = [threading.Thread(target=add, args=(files[n::4],)) for n in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    bounded.at_once(*[partial(add, files[n::4]) for n in range(4)])
     assert sorted(warrant.slot for warrant in added) == list(range(24))
     assert {warrant.id for warrant in store.live(NOW_NS)} == {warrant.id for warrant in added}
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import bounded
 import pytest
 from sqlalchemy import text
 from warrant_people import ALICE, approved, in_force
@@ -107,13 +108,11 @@ def test_what_was_reported_is_there_after_a_kill(lines: int, tmp_path: Path, sto
     """A process that adds and releases without end dies at some moment: all it had reported holds, all of it fits."""
     store.close()
     path = tmp_path / "warrants.db"
-    with subprocess.Popen(
-        [sys.executable, "-c", PROLOGUE + ADDS_FOR_EVER, path], stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        reported = [process.stdout.readline().strip() for _ in range(lines)]
+    command = [sys.executable, "-c", PROLOGUE + ADDS_FOR_EVER, path]
+    with bounded.running(command, stdout=subprocess.PIPE, text=True) as process:
+        reported = [bounded.line(process.stdout).strip() for _ in range(lines)]
         time.sleep(0.003 * lines)
-        process.kill()
+        bounded.kill(process)
         reported += process.stdout.read().split("\n")
     again = Store.open(path)
     orders = {order.id: order for order in again.list()}

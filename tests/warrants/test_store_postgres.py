@@ -18,6 +18,7 @@ from lictl.home import Home
 from lictl.keys.site import SiteKey
 from lictl.warrants.anchor import StoreAnchor
 from lictl.warrants.model import Agency
+from lictl.warrants.postgres import PATIENCE
 from lictl.warrants.store import Store
 
 if TYPE_CHECKING:
@@ -101,6 +102,15 @@ def test_one_daemon_for_one_database(home: Home) -> None:
         pass
     first.close()
     second.close()
+
+
+def test_a_server_that_falls_silent_is_given_up(home: Home) -> None:
+    """The limits on silence are in force for each connection; a server that is gone cannot be made on a Unix socket."""
+    store = Store.of(home)
+    with store._database.read() as connection:
+        found = connection.connection.driver_connection.info.get_parameters()  # type: ignore[union-attr]
+    store.close()
+    assert {name: int(found[name]) for name in PATIENCE} == PATIENCE
 
 
 def test_a_client_that_dies_leaves_nothing(home: Home, file_with: Callable[..., WarrantFile]) -> None:
