@@ -212,6 +212,8 @@ class Machine:
         mine, orders = os.pipe()
         answers, yours = os.pipe()
         env = {CLOCK: str(self.offset_ns), FAULT: fault, "LICTL_LOG": "debug"}
+        # A fork: hundreds of starts cost little. The one other thread here is the test runner's, which waits for its
+        # next order and holds nothing that the daemon uses; one that stands still all the same is given up below.
         pid = os.fork()
         if pid == 0:
             code = 70
