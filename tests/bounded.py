@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import signal
 import subprocess
 import threading
 import time
@@ -76,8 +77,19 @@ def kill(process: subprocess.Popen[Any]) -> None:
     try:
         process.wait(PATIENCE_S)
     except subprocess.TimeoutExpired:
-        process.returncode = -9  # nothing waits for it any more, not even at the interpreter's end
+        process.returncode = -signal.SIGKILL  # nothing waits for it any more, not even at the interpreter's end
         pytest.fail(f"{_name(process)} cannot be killed")
+
+
+def forked(child: int, seconds: float = PATIENCE_S) -> int:
+    """Waits for the end of a child that was forked; its wait status. Kills it and fails where it goes on."""
+    end = time.monotonic() + seconds
+    while (found := os.waitpid(child, os.WNOHANG)) == (0, 0):
+        if time.monotonic() > end:
+            os.kill(child, signal.SIGKILL)
+            pytest.fail(f"the child {child} did not end within {seconds:g} s")
+        time.sleep(0.002)
+    return found[1]
 
 
 @contextlib.contextmanager

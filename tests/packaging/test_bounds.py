@@ -31,7 +31,9 @@ def unbounded(text: str) -> list[int]:
             owner, name = _name(node.func.value), node.func.attr
             named = {keyword.arg for keyword in node.keywords}
             endless = name in WAITS and not node.args and not named - {"input"}
-            if endless or (owner == "subprocess" and name in RUN and not named & {"timeout", None}):
+            endless |= owner == "subprocess" and name in RUN and not named & {"timeout", None}
+            endless |= name == "waitpid" and ast.unparse(node.args[-1]) == "0"
+            if endless:
                 wrong.append(node)
         found += [call.lineno for call in wrong if WORD not in "".join(lines[max(call.lineno - 2, 0) : call.lineno])]
     return sorted(found)
@@ -58,6 +60,8 @@ def test_every_wait_has_a_bound(folder: str) -> None:
         ("process.communicate(input=b'')", [1]),
         ("subprocess.run(['true'])", [1]),
         ("subprocess.run(['true'], timeout=5)", []),
+        ("os.waitpid(child, 0)", [1]),
+        ("os.waitpid(child, os.WNOHANG)", []),
         ("with subprocess.Popen(['cat']) as process:\n    pass", [1]),
         ("event.wait()  # no bound: nothing else is done here", []),
         ("# no bound: nothing else is done here\nevent.wait()\nevent.wait()", [3]),

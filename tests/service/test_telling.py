@@ -269,7 +269,7 @@ def test_each_gap_has_its_line_once_wherever_the_process_is_killed(tmp_path: Pat
                 site.agree(active=False)
                 os._exit(0)
             os._exit(1)
-        assert os.waitpid(pid, 0)[1] in (0, signal.SIGKILL)
+        assert bounded.forked(pid) in (0, signal.SIGKILL)
         site.again()
         site.again()
         lines = [json.loads(line) for line in site.blocks(BlockKind.NOTE)]
