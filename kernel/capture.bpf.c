@@ -91,7 +91,7 @@ int li_ingress(struct xdp_md *ctx)
 	if (li_worth_matching(s, config))
 		li_match(s, totals, config);
 	if (s->n)
-		li_emit(ctx, LI_CTX_XDP, s);
+		li_emit(ctx, LI_CTX_XDP, s, totals);
 	return hook->flags & LI_HOOK_DROP ? XDP_DROP : XDP_PASS;
 }
 
@@ -123,7 +123,7 @@ int li_egress(struct __sk_buff *ctx)
 	if (li_worth_matching(s, config))
 		li_match(s, totals, config);
 	if (s->n)
-		li_emit(ctx, LI_CTX_SKB, s);
+		li_emit(ctx, LI_CTX_SKB, s, totals);
 	return TC_ACT_UNSPEC; /* the next filter decides, as without us */
 }
 

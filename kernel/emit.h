@@ -190,10 +190,10 @@ li_inline int li_emit_packet(void *ctx, int kind, const struct li_emission *e)
 }
 
 /* One record for the order at `index` of the match list. */
-li_inline int li_emit_one(void *ctx, int kind, struct li_scratch *s, uint32_t index)
+li_inline int li_emit_one(void *ctx, int kind, struct li_scratch *s, struct li_totals *totals, uint32_t index)
 {
-	uint32_t zero = 0, slot_index, cpu = s->cpu;
-	struct li_emission e = {.s = s};
+	uint32_t slot_index, cpu = s->cpu;
+	struct li_emission e = {.s = s, .totals = totals};
 
 	if (index >= LI_MAX_MATCHES)
 		return 0;
@@ -201,8 +201,7 @@ li_inline int li_emit_one(void *ctx, int kind, struct li_scratch *s, uint32_t in
 	e.dir = s->dirs[index];
 	slot_index = e.claim & LI_CLAIM_SLOT_MASK;
 	e.count = bpf_map_lookup_elem(&li_slot_count, &slot_index);
-	e.totals = bpf_map_lookup_elem(&li_totals, &zero);
-	if (!e.count || !e.totals)
+	if (!e.count)
 		return 0;
 	e.ring = bpf_map_lookup_elem(&li_rings, &cpu);
 	if (!e.ring) {
@@ -215,12 +214,12 @@ li_inline int li_emit_one(void *ctx, int kind, struct li_scratch *s, uint32_t in
 	return li_emit_packet(ctx, kind, &e);
 }
 
-li_inline void li_emit(void *ctx, int kind, struct li_scratch *s)
+li_inline void li_emit(void *ctx, int kind, struct li_scratch *s, struct li_totals *totals)
 {
 	for (uint32_t i = 0; i < LI_MAX_MATCHES; i++) {
 		if (i >= li_get(s->n))
 			break;
-		li_emit_one(ctx, kind, s, i); /* in line: a call costs a tenth of a short record */
+		li_emit_one(ctx, kind, s, totals, i); /* in line: a call costs a tenth of a short record */
 	}
 }
 

@@ -14,13 +14,6 @@
 #include "words.h"
 
 #define li_inline static inline __attribute__((always_inline))
-/* A stage.  For BPF a global function: the verifier proves it once, by itself, whatever led to
- * it; that keeps the program provable also by older kernels.  Its pointers may be NULL to it. */
-#ifdef __bpf__
-#define li_stage __attribute__((noinline))
-#else
-#define li_stage static
-#endif
 #define LI_MIN_FRAME 14	   /* an Ethernet header */
 #define LI_MAX_HEADERS 512 /* no header field is read beyond this offset */
 
