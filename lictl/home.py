@@ -27,7 +27,7 @@ class Home:
     @classmethod
     def default(cls) -> Home:
         """The home that the environment names, or the default one."""
-        return cls(Path(os.environ.get("LICTL_HOME", str(DEFAULT_HOME))))
+        return cls(Path(os.environ.get("LICTL_HOME") or DEFAULT_HOME))
 
     @property
     def site_file(self) -> Path:

@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 
 def main() -> None:
     """Entry point of the `lictl` command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what a terminal or a pipe cannot show is escaped, not a defect
+        sys.stdout.reconfigure(errors="backslashreplace")
     from lictl.cli.app import app
 
     app()

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any
 
 from lictl.cli.files import require_place
@@ -12,6 +13,8 @@ from lictl.inputs import read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 def pairs(texts: list[str], option: str) -> dict[str, str]:
@@ -79,6 +82,6 @@ def place(text: str | None) -> dict[str, Any]:
     if text is None:
         return {}
     host, colon, port = text.rpartition(":")
-    if not (host and colon and port.isdecimal() and 0 < int(port) < 65536):
+    if not (host and colon and _PORT.fullmatch(port) and 0 < int(port) < 65536):
         raise UsageError(f"--events {text} is not HOST:PORT.", "Write 192.0.2.10:41817 or [2001:db8::1]:41817.")
     return {"events_host": host.removeprefix("[").removesuffix("]"), "events_port": int(port)}

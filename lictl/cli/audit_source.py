@@ -30,13 +30,18 @@ def opened(home: Home) -> Iterator[Ask]:
     """
     from lictl.people import permits
     from lictl.people.actor import this_process
-    from lictl.service.administration import require_owner
+    from lictl.service.administration import require_owner, require_text
     from lictl.service.client import Client
     from lictl.service.guard import DaemonLock
 
     client = Client(home, timeout_s=120)
     if client.daemon_runs:
-        yield client.call
+
+        def ask_daemon(op: str, **args: Any) -> Any:
+            require_text(args)
+            return client.call(op, **args)
+
+        yield ask_daemon
         return
     require_owner(home)
     from lictl.audit.desk import AuditDesk
@@ -48,6 +53,7 @@ def opened(home: Home) -> Iterator[Ask]:
         actor, table = this_process(home), desk.table()
 
         def ask(op: str, **args: Any) -> Any:
+            require_text(args)
             permits.check(actor, op)
             return table[op](actor, **args)
 

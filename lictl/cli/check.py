@@ -11,6 +11,7 @@ import typer
 
 from lictl.cli import output, state
 from lictl.inputs import read_text
+from lictl.printable import printable
 
 
 def register(app: typer.Typer) -> None:
@@ -32,7 +33,7 @@ def check(
     now = state.use(home, as_json)
     if subject.endswith(".toml") or os.sep in subject or os.access(subject, os.F_OK):
         text = read_text(Path(subject), "a warrant file, or an order by its id or LIID")
-        found = call(now.home, "warrant.check", text=text, name=subject)
+        found = call(now.home, "warrant.check", text=text, name=printable(subject))
     else:
         found = call(now.home, "warrant.check", order=subject)
     if now.as_json:

@@ -16,7 +16,11 @@ def require_place(file: Path) -> None:
     Raises:
         MachineError: it could not.
     """
-    if file.is_dir() or not os.access(file.parent, os.W_OK | os.X_OK):
+    try:
+        possible = os.access(file.parent, os.W_OK | os.X_OK) and not file.is_dir()
+    except OSError:  # a name that is too long, a link into a closed folder
+        possible = False
+    if not possible:
         raise MachineError(f"{file} cannot be written.", "Name a file in a folder of yours.")
 
 

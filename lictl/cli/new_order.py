@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,7 +40,7 @@ def new(
     from lictl.warrants.interview import Interview
 
     now = state.use(home, as_json)
-    if file.exists() and not replace:
+    if os.access(file, os.F_OK) and not replace:
         raise RefusedError(f"{file} is there already.", "Name another file, or say --replace.")
     files.require_place(file)
     kinds, agencies = _kinds(now), _agencies(now)

@@ -32,12 +32,13 @@ def show_all(home: state.HomeOption = None, as_json: state.JsonOption = False) -
 def show(name: Name = None, home: state.HomeOption = None, as_json: state.JsonOption = False) -> None:
     """Shows a profile with the authorities that it knows. `template` begins a profile of your own."""
     from lictl.profiles import profile, site_lock
+    from lictl.service.guard import find_home
 
     now = state.use(home, as_json)
     if name == profile.TEMPLATE:
         output.console().print(profile.text_of(name), markup=False)
         return
-    found = site_lock.bound_profile(now.home) if name is None else profile.load(name, now.home.root)
+    found = site_lock.bound_profile(find_home(now.home)) if name is None else profile.load(name, now.home.root)
     kinds = _kinds(now, found.authorities)
     if now.as_json:
         output.emit(found.model_dump(mode="json") | {"kinds": kinds})

@@ -12,6 +12,7 @@ from lictl.cli import asking, output, state
 from lictl.cli.order_text import COLUMNS, row, shown
 from lictl.errors import UsageError
 from lictl.inputs import read_text
+from lictl.printable import printable
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,9 +45,9 @@ def add(
     if emergency and submit:
         raise UsageError("--emergency needs no approval.", "Give one of --emergency and --submit.")
     if emergency:
-        _act(now, "warrant.emergency", "EMERGENCY: put into force by one person:", text=text, name=str(file))
+        _act(now, "warrant.emergency", "EMERGENCY: put into force by one person:", text=text, name=printable(str(file)))
         return
-    _act(now, "warrant.add", "Submitted" if submit else "Added", text=text, name=str(file), submit=submit)
+    _act(now, "warrant.add", "Submitted" if submit else "Added", text=text, name=printable(str(file)), submit=submit)
 
 
 @app.command("submit", epilog="Example: lictl warrant submit LIID0117")
@@ -102,7 +103,7 @@ def extend(
 ) -> None:
     """Adds an extension, a new instrument with a later end; it has its effect when it is approved. For operators."""
     now, text = state.use(home, as_json), read_text(file, _A_FILE)
-    _act(now, "warrant.extend", "Extension of", name=name, text=text, file=str(file), submit=submit)
+    _act(now, "warrant.extend", "Extension of", name=name, text=text, file=printable(str(file)), submit=submit)
 
 
 @app.command("amend", epilog="Example: lictl warrant amend LIID0117 amendment.toml --submit")
@@ -111,7 +112,7 @@ def amend(
 ) -> None:
     """Adds an amendment, a new instrument that names all targets the order shall have from its approval on."""
     now, text = state.use(home, as_json), read_text(file, _A_FILE)
-    _act(now, "warrant.amend", "Amendment of", name=name, text=text, file=str(file), submit=submit)
+    _act(now, "warrant.amend", "Amendment of", name=name, text=text, file=printable(str(file)), submit=submit)
 
 
 @app.command("withdraw", epilog="Example: lictl warrant withdraw LIID0117")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
 
 Address = tuple[str, int]
 _UDP_BUFFER = 8 << 20
+
+_PORT = re.compile(r"[0-9]{1,5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,7 @@ def parse(text: str, option: str, formats: frozenset[str]) -> Listen:
     """
     where, equals, name = text.partition("=")
     host, colon, port = where.rpartition(":")
-    if not colon or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
+    if not colon or not _PORT.fullmatch(port) or int(port) > 65535:
         raise UsageError(f"{option} {text} is not HOST:PORT.", "Write 127.0.0.1:41900 or [::1]:41900.")
     if equals and name not in formats:
         raise UsageError(

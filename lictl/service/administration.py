@@ -7,9 +7,10 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
-from lictl.errors import UnavailableError
+from lictl.errors import UnavailableError, UsageError
 from lictl.people import permits
 from lictl.people.actor import this_process
+from lictl.printable import printable
 from lictl.service.client import Client, NoDaemonError
 from lictl.service.effects import Absent
 from lictl.service.guard import DaemonLock, find_home, open_home
@@ -18,6 +19,8 @@ from lictl.service.operations import operations
 from lictl.service.unresolved import resolve
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from lictl.home import Home
     from lictl.people.actor import Actor
 
@@ -29,14 +32,30 @@ def call(home: Home, op: str, /, **args: Any) -> Any:
 
     Raises:
         UnavailableError: no daemon runs, and this user does not own the home or the operation needs one.
+        UsageError: what was given is no text.
         LictlError: what the operation refused or failed.
     """
+    require_text(args)
     with contextlib.suppress(NoDaemonError):
         return Client(find_home(home), timeout_s=WAIT_S).call(op, **args)
     require_owner(home)
     actor = this_process(home)
     permits.check(actor, op)
     return on_files(home, actor, op, args)
+
+
+def require_text(args: Mapping[str, Any]) -> None:
+    """Refuses words that are no UTF-8: neither the store nor the chain nor the daemon's socket can hold them.
+
+    Raises:
+        UsageError: names the first of them.
+    """
+    for name, value in args.items():
+        try:
+            str(value).encode()
+        except UnicodeEncodeError:
+            what = f"{printable(str(value))!r}, given as {name}, is not text in UTF-8."
+            raise UsageError(what, "Write it in UTF-8.") from None
 
 
 def on_files(home: Home, actor: Actor, op: str, args: dict[str, Any]) -> Any:

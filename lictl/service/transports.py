@@ -27,6 +27,7 @@ _SECURE: Final = ("lictl", "tcp")
 _EVENTFUL: Final = frozenset({"etsi-102232", "atis-1000013", "etsi-103221-2"})
 _LEAST_BACKLOG: Final = 1 << 20
 _MOST_S: Final = 86_400.0
+_MOST_BYTES_PER_S: Final = 1 << 40
 
 
 def kinds_for(format_: str) -> tuple[str, ...]:
@@ -88,8 +89,8 @@ def check_transport(transport: Transport, format_: str) -> None:
         Filing.of(transport.files)
     elif transport.files:
         raise UsageError("settings of files go with the transport files.", "Add --transport files.")
-    if transport.bytes_per_s < 0:
-        raise UsageError("a ceiling is a number of octets a second.", "Give 0 for none.")
+    if not 0 <= transport.bytes_per_s <= _MOST_BYTES_PER_S:
+        raise UsageError(f"a ceiling is a number of octets a second up to {_MOST_BYTES_PER_S}.", "Give 0 for none.")
     if transport.backlog_bytes and transport.backlog_bytes < _LEAST_BACKLOG:
         raise UsageError("a backlog of less than 1 MiB holds no block of packets.", "Write --backlog 1M or more.")
 

@@ -51,6 +51,8 @@ def add(name: str, format_: str, *arguments: str, port: int = 9) -> tuple[str, .
         ("pcapng", ("--transport", "files"), "is not connected to", "Leave --host and --port out"),
         ("pcapng", ("--tls", "--tls-ca", "/dev/null", "--tls-min", "1.1"), "no TLS 1.1", "1.2, 1.3"),
         ("pcapng", ("--backlog", "much"), "not a size", "10G"),
+        ("etsi-102232", ("--transport", "tcp", "--events", "h:" + "9" * 5000), "not HOST:PORT", "192.0.2.10:41817"),
+        ("pcapng", ("--ceiling", "9" * 30), "a number of octets a second up to", "0 for none"),
         ("pcapng", ("--backlog", "64K"), "holds no block", "--backlog 1M"),
         ("etsi-102232", ("--option", "integrity=md5"), "integrity", "sha256"),
     ],

@@ -118,6 +118,7 @@ def test_standard_output_is_the_outcome_alone(home: Path, tmp_path: Path) -> Non
 
 def test_no_place_for_the_file_is_told_before_the_first_question(home: Path, tmp_path: Path) -> None:
     """Nobody copies a whole order for nothing."""
-    text = told({}, tmp_path / "none" / "order.toml", code=6)
-    assert "cannot be written" in text
-    assert "authority: " not in text
+    for file in (tmp_path / "none" / "order.toml", tmp_path / ("x" * 300)):
+        text = told({}, file, code=6)
+        assert "cannot be written" in text
+        assert "authority: " not in text
