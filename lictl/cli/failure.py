@@ -6,6 +6,7 @@ Exit codes: those of `lictl.errors`; 130 after Ctrl-C.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -20,13 +21,14 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from lictl.cli.state import current
-from lictl.errors import LictlError
+from lictl.errors import LictlError, MachineError
 from lictl.printable import printable
 from lictl.times import format_rfc3339, now_ns
 from lictl.version import __version__
 
 EXIT_DEFECT = 1
 EXIT_INTERRUPTED = 130
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 # typer brings its own copy of click in some releases: its base of command-line errors is found through a name that is
 # public in all of them.
 _COMMAND_LINE_ERROR: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -64,15 +66,26 @@ class RootGroup(TyperGroup):
         except KeyboardInterrupt:
             raise SystemExit(EXIT_INTERRUPTED) from None
         except BrokenPipeError:
-            # The reader (head, less) has gone: nothing left to say, also not at interpreter exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()  # the reader (head, less) has gone: nothing left to say
             raise SystemExit(0) from None
         except Exception as error:
             _command_line(error)
             if isinstance(error, _COMMAND_LINE_ERROR):
                 raise
+            if isinstance(error, OSError) and error.errno in _FULL:
+                _drop_output()
+                what = f"{error.filename or 'the outcome'} cannot be written: {error.strerror}."
+                report(
+                    what, "Free space on that disk; then see what was done and what was not.", MachineError.exit_code
+                )
+                raise SystemExit(MachineError.exit_code) from None
             defect(error)
             raise SystemExit(EXIT_DEFECT) from None
+
+
+def _drop_output() -> None:
+    """Nothing more goes to standard output, also not at the interpreter's exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _command_line(error: Exception) -> None:

@@ -18,11 +18,17 @@ from lictl.cli.state import State
 _UNFOLDED = 1000
 
 
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Not rich's exit code 1: the command line ends it where all failures end."""
+        raise BrokenPipeError
+
+
 def console() -> Console:
     """Standard output; where no terminal is, nothing is folded."""
     if sys.stdout.isatty():
-        return Console(highlight=False)
-    return Console(soft_wrap=True, highlight=False, width=_UNFOLDED)
+        return _Console(highlight=False)
+    return _Console(soft_wrap=True, highlight=False, width=_UNFOLDED)
 
 
 def emit(value: Any) -> None:

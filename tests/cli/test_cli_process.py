@@ -86,6 +86,22 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert "BrokenPipe" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("redirection", "code"),
+    [("| head -n 1 >/dev/null", 0), (">/dev/full", 6), ("--json >/dev/full", 6), (">&-", 0), ("2>&- >&- <&-", 0)],
+)
+def test_where_the_outcome_cannot_go(redirection: str, code: int, tmp_path: Path) -> None:
+    """A reader that has gone and a closed stream are no failure, a full disk is the machine's; none is a defect."""
+    program = f"set -o pipefail; {sys.executable} -m lictl profile show us {redirection}"
+    environment = {**os.environ, "LICTL_HOME": str(tmp_path)}
+    done = subprocess.run(
+        ["bash", "-c", program], capture_output=True, text=True, timeout=60, check=False, env=environment
+    )
+    assert done.returncode == code, done.stderr
+    assert ("No space left" in done.stderr) == (code == 6)
+    assert "defect" not in done.stderr
+
+
 def test_debug_shows_the_traceback(tmp_path: Path) -> None:
     """LICTL_DEBUG=1 is for developers."""
     code = (
