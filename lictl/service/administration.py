@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,7 @@ def require_text(args: Mapping[str, Any]) -> None:
     """
     for name, value in args.items():
         try:
-            str(value).encode()
+            json.dumps(value, ensure_ascii=False).encode()
         except UnicodeEncodeError:
             what = f"{printable(str(value))!r}, given as {name}, is not text in UTF-8."
             raise UsageError(what, "Write it in UTF-8.") from None

@@ -581,6 +581,7 @@ def test_places_that_cannot_be_written(home: Path, tmp_path: Path) -> None:
     ("warrant", "submit", "\udcff"), ("warrant", "show", "\udcff"), ("agency", "keys", "\udcff"),
     ("role", "grant", "\udcff", "auditor"), ("audit", "show", "--subject", "\udcff"),
     ("profile", "confirm", "--reason", "\udcff"),
+    ("agency", "add", "a", "--transport", "files", "--file", "folder=/\udcff"),
 ])  # fmt: skip
 def test_words_that_are_no_text(home: Path, line: tuple[str, ...]) -> None:
     """Octets that are no UTF-8 are told as such, also to who may not do it; nothing of it gets into store or chain."""
