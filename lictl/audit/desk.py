@@ -13,7 +13,7 @@ from lictl.audit.anchor import Head, code, parse_code
 from lictl.audit.export import manifest_of
 from lictl.audit.read import Query, entries, latest
 from lictl.audit.verify import Verdict, verify
-from lictl.errors import LictlError, UsageError
+from lictl.errors import LictlError, UnavailableError, UsageError
 from lictl.times import parse_rfc3339
 
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ class AuditDesk:
     def reconcile(self, actor: Actor) -> dict[str, Any]:
         """Compares now; see `lictl.audit.reconcile`."""
         if self._reconcile is None:
-            raise UsageError("there is nothing to compare with without a daemon.", "Start it with `lictl serve`.")
+            raise UnavailableError("there is nothing to compare with without a daemon.", "Start it with `lictl serve`.")
         self._chain.append("read.audit", actor=actor.to_json(), after={"what": "reconcile"})
         return self._reconcile()
 

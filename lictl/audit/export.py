@@ -26,7 +26,7 @@ from lictl.audit.entry import parse_signature
 from lictl.audit.files import last_signed, list_files
 from lictl.audit.succession import succession
 from lictl.audit.verify import Verdict, verify
-from lictl.errors import MachineError, UsageError
+from lictl.errors import MachineError, RefusedError, UsageError
 from lictl.home import FILE_MODE
 from lictl.inputs import unreadable
 from lictl.keys.signer import public_pem, signature_is_good
@@ -130,12 +130,12 @@ def write_bundle(target: Path, parts: Iterable[tuple[str, int, BinaryIO]]) -> No
 
     Raises:
         MachineError: the target cannot be written.
-        UsageError: it is there already.
+        RefusedError: it is there already.
     """
     half = target.with_name(f".{target.name}.part")
     try:
         if target.exists():
-            raise UsageError(f"{target} exists already.", "Name another file.")
+            raise RefusedError(f"{target} is there already.", "Name another file.")
         descriptor = os.open(half, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, FILE_MODE)
         with os.fdopen(descriptor, "wb") as file:
             with tarfile.open(fileobj=file, mode="w:gz", compresslevel=6) as bundle:

@@ -141,6 +141,10 @@ class PapersDesk:
         for month in (first, last):
             if month is not None and (not isinstance(month, str) or not _MONTH.fullmatch(month)):
                 raise UsageError(f"{month!r} is no month.", "Write it as 2026-03.")
+        if first is not None and last is not None and last < first:
+            raise UsageError(
+                f"{last} is before {first}.", "Name the earlier month with --from, the later one with --to."
+            )
         if kind == "public":
             if first or last:
                 raise UsageError("What is public is chosen by the calendar alone.", "Leave --from and --to out.")

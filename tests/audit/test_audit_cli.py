@@ -170,7 +170,7 @@ def test_a_bundle_verifies_elsewhere_with_the_key_alone(place: Path, tmp_path: P
     nowhere = ("--home", tmp_path / "nowhere", "audit", "verify", "--bundle", bundle)
     assert "The record is whole" in lictl(*nowhere, "--key", key).stdout
     lictl(*nowhere, code=2)
-    lictl("--home", place, "audit", "export", "--bundle", bundle, code=2)  # never overwritten
+    lictl("--home", place, "audit", "export", "--bundle", bundle, code=3)  # never overwritten
     wrong = tmp_path / "wrong.pub"
     wrong.write_bytes(public_pem(OTHER.public_key))
     lictl(*nowhere, "--key", wrong, code=5)
@@ -188,7 +188,7 @@ def test_who_has_no_role_does_not_read(tmp_path: Path) -> None:
 @root
 def test_without_a_daemon_there_is_nothing_to_reconcile(place: Path) -> None:
     """Told as such."""
-    lictl("--home", place, "audit", "reconcile", code=2)
+    lictl("--home", place, "audit", "reconcile", code=4)
 
 
 # ---- bundles

@@ -574,6 +574,8 @@ def test_places_that_cannot_be_written(home: Path, tmp_path: Path) -> None:
         error = failure(*line, code=6)
         assert str(place) in error["what"], line
         assert error["fix"], line
+    error = failure("audit", "export", "--bundle", str(tmp_path / "file"), code=3)
+    assert error["what"] == f"{tmp_path / 'file'} is there already."
     assert "note.drill.begin" not in [entry.action for entry in entries(home / "audit")]
 
 
@@ -623,3 +625,10 @@ def test_an_empty_variable_names_no_home(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_a_profile_of_no_site(tmp_path: Path) -> None:
     """Without a name it is the site's: that there is no home is told, not that a key of it is missing."""
     assert "not the home of a site" in failure("--home", str(tmp_path), "profile", "show", code=4)["what"]
+
+
+def test_months_that_are_turned_round(home: Path) -> None:
+    """A report from a later month to an earlier one is refused: "none" would be taken for an answer."""
+    lictl("role", "grant", "root", "auditor")
+    assert "2026-01 is before 2026-12" in failure("report", "--from", "2026-12", "--to", "2026-01", code=2)["what"]
+    answer("report", "--from", "2026-01", "--to", "2026-01")
