@@ -27,7 +27,8 @@ class Difference:
         kind: foreign-slot, changed-slot, missing-slot (an order's switch); foreign-entry, changed-entry,
             missing-entry (a target's entry); words (what leads the program to the entries); foreign-port,
             changed-port, missing-port (what an interface may take); foreign-program, missing-program; unknown-spool (of
-            an order that the store does not know), foreign-spool (of one that there is no work for), missing-spool.
+            an order that the store does not know), foreign-spool (of one that there is no work for), missing-spool;
+            unknown-account (of an order that the store does not know).
         where: map, slot, interface or folder.
         what: one sentence.
         done: what lictl did about it; "" where a person has to.
@@ -181,3 +182,21 @@ def _stray(root: Path, agency: str, name: str, known: bool) -> Difference:
     size = sum(path.lstat().st_size for path in (root / agency / name).rglob("*") if path.is_file())
     what = f"The store knows no order that owns this folder: {size} bytes lie there, and nobody gets them."
     return Difference("unknown-spool", where, what)
+
+
+def compare_accounts(root: Path, unknown: Callable[[Collection[str]], Collection[str]]) -> list[Difference]:
+    """Folders of accounts of which the store knows no order.
+
+    Args:
+        root: the folder of the accounts of the home, in it one an order.
+        unknown: those of some names that are no order's.
+    """
+    there = [path.name for path in root.iterdir() if path.is_dir()] if root.is_dir() else []
+    return [
+        Difference(
+            "unknown-account", name,
+            "The store knows no order that owns this folder. Accounts that lie there, in no report: "
+            f"{sum(1 for _ in (root / name).iterdir())}.",
+        )
+        for name in sorted(unknown(there))
+    ]  # fmt: skip

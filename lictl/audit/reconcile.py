@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The kernel and the spools against the orders in force: on start, each minute and when asked for.
+"""The kernel, the spools and the accounts against the orders in force: on start, each minute and when asked for.
 
 Entries and slots that no order in force owns are removed at once, in the order that `KernelTables.apply` keeps; it is
 recorded before, with the evidence sealed. Programs and spools of others are told, and left to a person.
@@ -22,6 +22,7 @@ from lictl.audit.chain import DAEMON
 from lictl.audit.differences import (
     TABLE_KINDS,
     Difference,
+    compare_accounts,
     compare_ports,
     compare_programs,
     compare_spools,
@@ -34,7 +35,7 @@ from lictl.probe import abi
 from lictl.probe.tables import pack_port
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -68,6 +69,8 @@ class Subject:
         served: index of each interface that is served, to its name.
         ports: what each port may take.
         spool: folder of the spools.
+        accounts: folder of the accounts.
+        unknown: those of some folders of accounts that are no order's of the store.
         chain: where differences are recorded; None: nowhere.
         sealer: seals the evidence; None: the evidence is not recorded.
         alarm: `Alarms.when`.
@@ -82,6 +85,8 @@ class Subject:
     served: Callable[[], Mapping[int, str]]
     ports: Callable[[], Sequence[PortConfig]]
     spool: Path
+    accounts: Path
+    unknown: Callable[[Collection[str]], Collection[str]]
     chain: Chain | None = None
     sealer: Sealer | None = None
     alarm: Callable[[bool, str, str, str], None] | None = None
@@ -114,7 +119,7 @@ class Reconciler:
         with self._lock:
             self._next = time.monotonic() + EVERY_S
             subject = self._subject
-            found = [*self._tables(), *self._ports(), *self._programs(), *self._spools()]
+            found = [*self._tables(), *self._ports(), *self._programs(), *self._folders()]
             self._tell(found)
             wanted = subject.wanted()
             compared = {
@@ -208,7 +213,7 @@ class Reconciler:
         wanted = {port.ifindex: pack_port(port) for port in subject.ports()}
         return compare_ports(wanted, subject.tables.port_values())
 
-    # ---- programs and spools
+    # ---- programs and folders
 
     def _programs(self) -> list[Difference]:
         probe = self._subject.probe
@@ -224,6 +229,9 @@ class Reconciler:
             return []
         served = {name: programs.attached(index) for index, name in self._subject.served().items()}
         return compare_programs(own, served, using)
+
+    def _folders(self) -> list[Difference]:
+        return [*self._spools(), *compare_accounts(self._subject.accounts, self._subject.unknown)]
 
     def _spools(self) -> list[Difference]:
         subject = self._subject
@@ -262,7 +270,7 @@ class Reconciler:
         self._told = open_
         if self._subject.alarm is not None:
             for item in {*found, *self._alarmed}:
-                name = "unknown-order" if item.kind == "unknown-spool" else "foreign"
+                name = "unknown-order" if item.kind.startswith("unknown-") else "foreign"
                 self._subject.alarm(item in found, name, f"{item.kind} {item.where}", item.what)
         self._alarmed = set(found)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The daemon's comparison of kernel and spools with the orders in force (`lictl.audit.reconcile`)."""
+"""The daemon's comparison of kernel, spools and accounts with the orders in force (`lictl.audit.reconcile`)."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from lictl.targets.compile import compile as compile_tables
 from lictl.warrants.records import to_armed
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from lictl.keys.sealer import Sealer
     from lictl.service.ports import Ports
     from lictl.service.registry import Registry
@@ -33,6 +35,13 @@ def reconciler(rooms: Rooms, registry: Registry, ports: Ports, sealer: Sealer) -
     def served() -> dict[int, str]:
         return {found.ifindex: ports.name(found.ifindex) for found in rooms.probe.attachments()}
 
+    owned: set[str] = set()  # an order stays in the store, so each folder is asked for once
+
+    def unknown(names: Collection[str]) -> set[str]:
+        new = set(names) - owned
+        owned.update(rooms.store.owned(new))
+        return new - owned
+
     return Reconciler(
         Subject(
             probe=rooms.probe,
@@ -40,10 +49,12 @@ def reconciler(rooms: Rooms, registry: Registry, ports: Ports, sealer: Sealer) -
             wanted=registry.tables,
             still=registry.still,
             streams=streams,
-            knows=lambda stream: rooms.store.has_one_of(uuids_in(stream)),
+            knows=lambda stream: bool(rooms.store.owned(uuids_in(stream))),
             served=served,
             ports=lambda: ports.plan,
             spool=rooms.home.spool,
+            accounts=rooms.home.accounts,
+            unknown=unknown,
             chain=rooms.record.chain,
             sealer=sealer,
             alarm=rooms.alarms.when,

@@ -14,7 +14,12 @@ from lictl.warrants.schema import warrants
 from lictl.warrants.states import OVER
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sqlalchemy import Connection
+
+_AT_ONCE: Final = 500
+"""Names in one IN list."""
 
 # Made once: to make a statement takes longer than to run it.
 _THAT: Final = select(warrants.c.number).where(warrants.c.number == bindparam("number"))
@@ -50,3 +55,15 @@ def number_of(connection: Connection, name: str) -> int:
         orders = ", ".join(f"W-{number}" for number in sorted(meant))
         raise UsageError(f"{shown(name)} could be {orders}.", "Name one by its id; see `lictl warrant list --all`.")
     return int(meant.pop())
+
+
+def owned(connection: Connection, names: Sequence[str]) -> set[str]:
+    """Those of some names that are the uuid or the id of an order."""
+    found: set[str] = set()
+    for at in range(0, len(names), _AT_ONCE):
+        some = names[at : at + _AT_ONCE]
+        numbers = [int(match[1]) for match in map(_ID.fullmatch, some) if match]
+        meant = warrants.c.uuid.in_(some) | warrants.c.number.in_(numbers)
+        for row in connection.execute(select(warrants.c.uuid, warrants.c.number).where(meant)):
+            found |= {row.uuid, f"W-{row.number}"}
+    return found.intersection(names)

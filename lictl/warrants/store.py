@@ -20,7 +20,7 @@ from lictl.warrants.agency_book import AgencyBook
 from lictl.warrants.approval import write_instrument
 from lictl.warrants.database import Database, Place
 from lictl.warrants.instruments import check_file
-from lictl.warrants.names import number_of, number_of_id
+from lictl.warrants.names import number_of, number_of_id, owned
 from lictl.warrants.opening import place_of, prepare
 from lictl.warrants.openings import Openings
 from lictl.warrants.records import Agency, Approval, Delivery, Instrument, Overview, Warrant, to_armed
@@ -321,11 +321,10 @@ class Store(AgencyBook):
         order = self.get(name)
         return self._vault.open(self.warrant_key(order.id), order.uuid, place, blob)
 
-    def has_one_of(self, uuids: Collection[str]) -> bool:
-        """Whether one of these is an order's uuid."""
+    def owned(self, names: Iterable[str]) -> set[str]:
+        """Those of some names that are the uuid or the id of an order."""
         with self._database.read() as connection:
-            query = select(warrants.c.number).where(warrants.c.uuid.in_(uuids)).limit(1)
-            return connection.execute(query).scalar() is not None
+            return owned(connection, list(names))
 
     def openings(self, orders: Iterable[Warrant]) -> Openings:
         """What opening the streams of orders takes, read at once."""

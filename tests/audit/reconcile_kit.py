@@ -64,9 +64,11 @@ class Site:
     alarms: dict[str, str] = field(default_factory=dict)
     streams: set[tuple[str, str]] = field(default_factory=set)
     unknown: set[str] = field(default_factory=set)
+    accounts: Path = field(init=False)
     ports: list[PortConfig] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.accounts = self.spool.with_name("accounts")
         self.sealer = Sealer(FileWrapper(bytes(32)))
         self.still = threading.RLock()
         self.reconciler = Reconciler(
@@ -80,6 +82,8 @@ class Site:
                 served=lambda: {self.ifindex: "wire0"} if self.ifindex else {},
                 ports=lambda: self.ports,
                 spool=self.spool,
+                accounts=self.accounts,
+                unknown=lambda names: self.unknown.intersection(names),
                 chain=self.chain,
                 sealer=self.sealer,
                 alarm=self.alarm,
@@ -88,7 +92,7 @@ class Site:
 
     def alarm(self, stands: bool, name: str, subject: str, what: str) -> None:
         """As `Alarms.when`."""
-        assert name == ("unknown-order" if subject.startswith("unknown-spool ") else "foreign")
+        assert name == ("unknown-order" if subject.startswith("unknown-") else "foreign")
         if stands:
             self.alarms[subject] = what
         else:

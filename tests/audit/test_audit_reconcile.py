@@ -197,6 +197,21 @@ class TestTables:
         assert site.alarms == {}
         assert site.recorded() == ["reconcile.found", "reconcile.gone"]
 
+    def test_accounts_of_an_order_that_the_store_does_not_know_are_alarmed_and_left(self, site: Site) -> None:
+        """Told by the folder's name, until somebody sees to it; those of orders that the store has are not."""
+        for name in ("5f0e", "77aa"):
+            (site.accounts / name).mkdir(parents=True)
+            (site.accounts / name / "agency-pcapng.json").write_text("{}")
+        site.unknown = {"5f0e", "nothere"}
+        for _ in range(2):
+            assert site.run() == [("unknown-account", "5f0e", "")]
+            assert "in no report: 1." in site.alarms["unknown-account 5f0e"]
+        assert (site.accounts / "5f0e" / "agency-pcapng.json").read_text() == "{}"
+        site.unknown = set()
+        assert site.run() == []
+        assert site.alarms == {}
+        assert site.recorded() == ["reconcile.found", "reconcile.gone"]
+
     def test_a_full_disk_does_not_keep_a_foreign_order_running(
         self, site: Site, monkeypatch: pytest.MonkeyPatch
     ) -> None:
