@@ -332,18 +332,27 @@ class Registry:
     # ---- the end of an order
 
     def close_ended(self) -> None:
-        """Closes the streams of orders that are out of the kernel, and drops those that the agencies have."""
-        with self._lock:
-            for order in list(self._orders.values()):
-                if order.phase is Phase.ENDING and time.monotonic() - order.since >= GRACE_S:
-                    if close(self._rooms, order):
-                        self._publish()
-                elif order.phase is Phase.DELIVERING and delivered(order):
-                    finish(self._rooms, order)
-                    del self._orders[order.id]
-                    self._rooms.store.release_slot(order.warrant.id)
+        """Closes the streams of orders that are out of the kernel, and drops those that the agencies have.
+
+        Without the lock but where it is chosen which, and where their set changes: it waits for the rings and for the
+        disk, and who stops another order meanwhile would wait for that. No act touches an order that is over; one
+        thread calls this.
+        """
+        with self._lock:  # an order that is being ended is out of the tables when this is had
+            now = time.monotonic()
+            ended = [o for o in self._orders.values() if o.phase is Phase.ENDING and now - o.since >= GRACE_S]
+            closed = [o for o in self._orders.values() if o.phase is Phase.DELIVERING]
+        for order in ended:
+            if close(self._rooms, order):
+                with self._lock:
                     self._publish()
-                    _log.info("order finished", order=order.id)
+        for order in filter(delivered, closed):
+            finish(self._rooms, order)
+            with self._lock:
+                del self._orders[order.id]
+                self._publish()
+            self._rooms.store.release_slot(order.warrant.id)
+            _log.info("order finished", order=order.id)
 
     # ---- what others ask
 

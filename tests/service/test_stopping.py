@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import threading
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from sqlalchemy import event
@@ -17,8 +19,10 @@ from lictl.lab.site import Order
 from lictl.people.actor import Actor
 from lictl.people.roles import Role
 from lictl.service.effects import Absent
+from lictl.service.live import Phase
 from lictl.service.order_desk import OrderDesk
 from lictl.service.record import Record
+from lictl.service.registry import Registry
 from lictl.service.scrutiny import Scrutiny
 from lictl.service.site import Site, make_site, read_site
 from lictl.times import format_rfc3339, now_ns
@@ -29,6 +33,8 @@ from lictl.warrants.who import Who
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from lictl.service.trusted_time import TrustedTime
 
 HOUR_NS = 3_600_000_000_000
 ALICE = Actor(1001, "alice", frozenset({Role.OPERATOR}), None, 1)
@@ -96,3 +102,36 @@ def test_what_cannot_be_stopped_is_refused_without_an_entry(parts: tuple[OrderDe
         with pytest.raises(RefusedError, match="revoke is not possible"):
             desk.revoke(ALICE, name)
     assert [action for _, action, _ in effects.seen] == ["warrant.suspend", "warrant.revoke"]
+
+
+def test_the_end_of_another_order_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While an order's end waits for rings and disk, and while its spool goes, another thread can change orders."""
+    rooms: Any = SimpleNamespace(
+        tables=None, probe=SimpleNamespace(incarnation=1), store=SimpleNamespace(release_slot=lambda name: None)
+    )
+    registry = Registry(rooms, cast("TrustedTime", None))
+    ended: Any = SimpleNamespace(
+        id="W-1", claim=1, since=-10.0, phase=Phase.ENDING, streams=[None], warrant=SimpleNamespace(id="W-1")
+    )
+    registry._orders[ended.id] = ended
+    free: list[bool] = []
+
+    def look() -> None:
+        free.append(registry.still.acquire(timeout=0.5))
+        if free[-1]:
+            registry.still.release()
+
+    def wait_long(*_: object) -> bool:
+        other = threading.Thread(target=look)
+        other.start()
+        other.join()
+        ended.phase = Phase.DELIVERING
+        return True
+
+    for step in ("close", "finish"):
+        monkeypatch.setattr(f"lictl.service.registry.{step}", wait_long)
+    monkeypatch.setattr("lictl.service.registry.delivered", lambda order: True)
+    registry.close_ended()
+    registry.close_ended()
+    assert free == [True, True]
+    assert registry.orders() == []
