@@ -36,7 +36,7 @@ def setup(
     from lictl.delivery.filing import placed
     from lictl.service.administration import call
     from lictl.service.sftp import SftpAccess
-    from lictl.service.workers import USER
+    from lictl.service.users import USER
     from lictl.warrants.model import Agency
 
     now = state.use(home, as_json)

@@ -9,6 +9,7 @@ that was not preceded by an orderly close, numbering continues at the marks.
 from __future__ import annotations
 
 import struct
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -41,6 +42,7 @@ class Marks(NamedTuple):
     clean: bool
 
 
+@cache
 def this_boot() -> bytes:
     """The 16 bytes of the kernel's boot id (random(4))."""
     return bytes.fromhex(_BOOT_ID.read_text().strip().replace("-", ""))

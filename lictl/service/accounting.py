@@ -11,7 +11,7 @@ counted: `Account.unexplained` is what is left over.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 
@@ -33,7 +33,7 @@ class Base:
 
     def to_json(self) -> dict[str, Any]:
         """For the store."""
-        return asdict(self)
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @property
     def matched(self) -> int:

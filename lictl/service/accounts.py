@@ -10,8 +10,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, get_args
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Final, get_args
 
 from lictl.handover.base import EventKind
 from lictl.home import FILE_MODE, FOLDER_MODE
@@ -19,6 +19,8 @@ from lictl.service.accounting import Base
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+_REPLACE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
 
 
 @dataclass(slots=True)
@@ -47,7 +49,7 @@ class Saved:
 def load(path: Path) -> Saved | None:
     """What was saved; None where there is nothing, or nothing that can be read."""
     with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError):
-        plain = json.loads(path.read_text())
+        plain = json.loads(path.read_bytes())
         waiting = tuple((int(number), kind, int(ns)) for number, kind, ns in plain.get("waiting", ()))
         if not {kind for _, kind, _ in waiting} <= {*get_args(EventKind)}:
             return None
@@ -61,12 +63,16 @@ def save(path: Path, saved: Saved) -> None:
     Raises:
         OSError: the disk refuses.
     """
-    for folder in (path.parent.parent, path.parent):
-        folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
-    new = path.with_suffix(".new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, FILE_MODE)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump(asdict(saved), file)
+    plain = {each.name: getattr(saved, each.name) for each in fields(saved)} | {"base": saved.base.to_json()}
+    content, new = json.dumps(plain).encode(), path.with_suffix(".new")
+    try:
+        descriptor = os.open(new, _REPLACE, FILE_MODE)
+    except FileNotFoundError:
+        for folder in (path.parent.parent, path.parent):
+            folder.mkdir(mode=FOLDER_MODE, exist_ok=True)
+        descriptor = os.open(new, _REPLACE, FILE_MODE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
         file.flush()
-        os.fsync(file.fileno())
+        os.fsync(descriptor)
     new.replace(path)

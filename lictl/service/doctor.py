@@ -162,7 +162,7 @@ def _permissions(home: Home) -> Iterator[Check]:
     if not home.exists:
         yield Check("home", "warn", f"{home.root} is not made yet", "lictl init --operator ID --country CC")
         return
-    from lictl.service.workers import delivery_uid
+    from lictl.service.users import delivery_uid
 
     problems = list(exposures(home, delivery_uid()))
     if not problems:

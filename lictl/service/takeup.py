@@ -48,8 +48,9 @@ class TakeUp:
         self._drain()
         while self._left:
             self._open_some([self._left.pop(claim) for claim in list(self._left)[:THREADS]])
-        for begin in range(0, len(others), THREADS):
-            self._open_some(others[begin : begin + THREADS])
+        at_once = THREADS if self._rooms.probe.took_over else max(len(others), 1)
+        for begin in range(0, len(others), at_once):
+            self._open_some(others[begin : begin + at_once])
 
     def meet(self, batch: Batch) -> None:
         """Takes up the orders of a batch that are not yet; before the batch is mediated."""

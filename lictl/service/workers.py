@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import os
-import pwd
 import threading
 from typing import TYPE_CHECKING
 
@@ -16,20 +14,6 @@ if TYPE_CHECKING:
     from lictl.delivery.supervisor import WorkerState
     from lictl.home import Home
     from lictl.warrants.model import Agency
-
-USER = "lictl-delivery"
-# Where that user was not made: a number that Debian gives to nobody (policy 9.2.2: 60000-64999 is allocated on demand).
-FALLBACK_UID = 60971
-
-
-def delivery_uid() -> int | None:
-    """The user that talks to agencies; None where this process cannot become another one."""
-    if os.geteuid() != 0:
-        return None
-    try:
-        return pwd.getpwnam(USER).pw_uid
-    except KeyError:
-        return FALLBACK_UID
 
 
 class Workers:

@@ -19,6 +19,7 @@ from lictl.delivery.folder import Folder
 from lictl.delivery.marks import SEQUENCE_STEP
 from lictl.delivery.reader import SpoolReader, Stored
 from lictl.delivery.spool import Spool, SpoolFull, Totals
+from lictl.delivery.syncer import Syncer
 from lictl.errors import MachineError, UnavailableError
 
 if TYPE_CHECKING:
@@ -314,3 +315,34 @@ def test_seek_finds_every_block(
     assert reader.at_end
     reader.close()
     spool.close()
+
+
+class Flushed:
+    """Counts how often it was flushed."""
+
+    def __init__(self, interval_s: float) -> None:
+        self.interval_s = interval_s
+        self.times = 0
+
+    def sync(self) -> int:
+        """See `Syncable`."""
+        self.times += 1
+        return 0
+
+
+def test_opening_many_spools_flushes_none_of_them_before_its_time() -> None:
+    """A hundred that are opened and closed cost no turn of the thread each; one that is due sooner is flushed then."""
+    syncer = Syncer()
+    slow = [Flushed(60.0) for _ in range(100)]
+    for spool in slow:
+        syncer.add(spool)
+    for spool in slow[50:]:
+        syncer.remove(spool)
+    assert sum(spool.times for spool in slow) == 0
+    quick = Flushed(0.01)
+    syncer.add(quick)
+    wait_for(lambda: quick.times >= 2)
+    assert {spool.times for spool in slow[50:]} == {0}
+    for spool in (quick, *slow[:50]):
+        syncer.remove(spool)
+    wait_for(lambda: syncer._thread is None)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 import bounded
 from pinned_kernel import Kernel, kernel, kernel_now_ns
 
-import lictl.service.daemon as daemon_module
+import lictl.service.serving as serving_module
 from lictl.audit import chain as chain_module
 from lictl.audit.local import verify_home
 from lictl.audit.read import entries
@@ -39,6 +39,7 @@ from lictl.people.roles import read_grants
 from lictl.probe import clock
 from lictl.service.administration import on_files
 from lictl.service.client import Client
+from lictl.service.daemon import Daemon
 from lictl.service.founding import found
 from lictl.service.options import ServeOptions
 from lictl.service.site import Site
@@ -48,7 +49,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from lictl.service.daemon import Daemon
 
 CLOCK: Final = "LICTL_CLOCK_OFFSET_NS"
 FAULT: Final = "LICTL_FAULT"
@@ -87,7 +87,7 @@ class Courier:
             self._woken.wait(0.2)
             self._woken.clear()
             with contextlib.suppress(AttributeError):  # the daemon has no orders yet
-                for order in self.daemon._registry.orders():
+                for order in self.daemon._serving.orders.orders():  # type: ignore[union-attr]
                     for stream in order.streams:
                         with contextlib.suppress(OSError, LictlError, ValueError):  # it ended a moment ago
                             self._acknowledge(stream.spool)
@@ -130,9 +130,9 @@ def _serve(home: Home, log: Path, orders: int, answers: int, env: dict[str, str]
     log_module.configure("debug")
     if small:
         chain_module.Chain.open.__func__.__kwdefaults__["file_bytes"] = SMALL_FILE  # type: ignore[attr-defined]
-    daemon_module.Workers = Courier  # type: ignore[misc,assignment]
+    serving_module.Workers = Courier  # type: ignore[attr-defined]
     threading.Thread(target=_obey, args=(orders, answers), daemon=True).start()
-    Courier.daemon = daemon_module.Daemon(home, ServeOptions((), ring_bytes=RING_BYTES, trust_clock=trust))
+    Courier.daemon = Daemon(home, ServeOptions((), ring_bytes=RING_BYTES, trust_clock=trust))
     try:
         Courier.daemon.run()
     except LictlError as error:

@@ -170,10 +170,12 @@ def test_keep_leaves_the_capture_running(rig: Rig) -> None:
 
 
 def test_fresh_takes_nothing_over(rig: Rig) -> None:
-    """--fresh removes what a killed daemon left."""
+    """--fresh removes what a killed daemon left, and not before it can take its place."""
     rig.serve()
     rig.add("L1")
     rig.stop(signal.SIGKILL)
+    assert rig.run("serve", "--fresh", "--mirror", "wire1", "--mirror", "nothere").returncode == 4
+    assert rig.attached()
     rig.serve("--fresh")
     assert not rig.status()["daemon"]["took_over"]
     rig.send(7)

@@ -124,7 +124,7 @@ def test_the_end_of_another_order_holds_up_nobody(monkeypatch: pytest.MonkeyPatc
     def wait_long(*_: object) -> bool:
         other = threading.Thread(target=look)
         other.start()
-        other.join()
+        other.join(5)
         ended.phase = Phase.DELIVERING
         return True
 

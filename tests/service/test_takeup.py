@@ -86,5 +86,6 @@ def test_other_orders_come_when_what_was_left_is_taken() -> None:
 
 @pytest.mark.parametrize("armed", [[], [1, 2]])
 def test_nothing_is_drained_where_nothing_was_taken_over(armed: list[int]) -> None:
-    """A first start has no rings to save."""
-    assert take_up(Machine(False), armed, [3]) == [*([armed] if armed else []), [3]]
+    """A first start has no rings to save, and takes up together what this kernel never had."""
+    others = list(range(3, 3 * THREADS))
+    assert take_up(Machine(False), armed, others) == [*([armed] if armed else []), others]
