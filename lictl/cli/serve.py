@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lictl.cli import state
+from lictl.errors import UsageError
 
 EXAMPLE = "Example: lictl serve --interface eth1=access --interface eth2=core"
 
@@ -65,6 +66,8 @@ def serve(
     from lictl.service import daemon, guard, options
 
     now = state.use(home, as_json)
+    if log_level is not None and log_level.lower() not in log.LEVELS:
+        raise UsageError(f"there is no log level {log_level!r}.", f"Levels: {', '.join(log.LEVELS)}.")
     log.configure(log_level)
     chosen = options.ServeOptions(
         ports=options.read_ports(interface or [], mirror or []),

@@ -179,6 +179,8 @@ def find(name: str) -> Interface:
     from pyroute2 import IPRoute
     from pyroute2.netlink.exceptions import NetlinkError
 
+    if not name.isprintable():
+        raise UnavailableError(f"there is no interface {name!r} here.", "`ip link` lists them.")
     try:
         with IPRoute() as route:
             links = list(route.link("get", ifname=name))

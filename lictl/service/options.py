@@ -90,7 +90,8 @@ def _mirror(text: str) -> PortSpec:
 
 
 def _name(text: str) -> str:
-    if not 0 < len(text.encode()) <= _IFNAMSIZ or "/" in text or any(c.isspace() for c in text):
+    octets = len(text.encode("utf-8", "surrogatepass"))
+    if not 0 < octets <= _IFNAMSIZ or not text.isprintable() or "/" in text or " " in text:
         raise UsageError(f"{text!r} is not the name of an interface.", "`ip link` lists them.")
     return text
 

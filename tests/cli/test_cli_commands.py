@@ -451,12 +451,13 @@ def test_version(home: Path) -> None:
 @pytest.mark.net
 def test_doctor_names_each_finding_with_a_fix(home: Path) -> None:
     """Exit code 0 or 6; every line that is not ok has a fix; an interface that is not there is bad."""
-    result = RUNNER.invoke(app, ["--json", "doctor", "--interface", "nothere"])
+    result = RUNNER.invoke(app, ["--json", "doctor", "--interface", "nothere", "--interface", "\udcff"])
     assert result.exit_code == 6
     checks = json.loads(result.stdout)
     assert {check["state"] for check in checks} <= {"ok", "warn", "bad"}
     assert all(check["fix"] for check in checks if check["state"] != "ok")
     assert [c["state"] for c in checks if c["name"] == "interface nothere"] == ["bad"]
+    assert [c["state"] for c in checks if c["name"] == "interface \udcff"] == ["bad"]
     assert {"kernel", "capabilities", "bpffs", "clock", "disk", "home"} <= {check["name"] for check in checks}
 
 
@@ -632,3 +633,11 @@ def test_months_that_are_turned_round(home: Path) -> None:
     lictl("role", "grant", "root", "auditor")
     assert "2026-01 is before 2026-12" in failure("report", "--from", "2026-12", "--to", "2026-01", code=2)["what"]
     answer("report", "--from", "2026-01", "--to", "2026-01")
+
+
+def test_what_serve_cannot_take(home: Path) -> None:
+    """A name that no interface can have and a level that does not exist are told before anything is attached."""
+    assert "not the name of an interface" in failure("serve", "--interface", "\udcff=access", code=2)["what"]
+    error = failure("serve", "--interface", "nope=access", "--log-level", "loud", code=2)
+    assert "no log level 'loud'" in error["what"]
+    assert "there is no interface" in failure("serve", "--interface", "nope=access", code=4)["what"]
