@@ -117,7 +117,8 @@ def test_receiver_killed(tmp_path: Path) -> None:
     with Feed(tmp_path, "etsi-102232") as feed:
         with ReceiverProcess(tmp_path / "r") as first:
             feed.packets(300, 1500)
-            feed.deliver(first.port, "tcp")
+            # On a busy machine a receiver leaves unread for longer than the tests' usual time to settle.
+            feed.deliver(first.port, "tcp", fast(settle_s=2.0))
             wait_for(lambda: feed.link.sent > 0)
             for _ in range(20):
                 feed.packets(30, 1500)
