@@ -82,7 +82,6 @@ class Daemon:
         """Everything runs inside this context."""
         hide_memory()
         guard.raise_file_limit()
-        sys.setswitchinterval(SWITCH_S)
         with contextlib.ExitStack() as stack:
             stack.enter_context(_uncollected())
             stack.enter_context(guard.DaemonLock(self._home))
@@ -105,6 +104,7 @@ class Daemon:
                 leave=not probe.took_over,  # a start that fails ends only what it began itself
             )  # fmt: skip
             self._serving.start(stack)
+            sys.setswitchinterval(SWITCH_S)  # not before: the threads of a start would change places at every turn
             gc.freeze()
             gc.enable()
             notify("READY=1")
