@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 from typing import TYPE_CHECKING, TypeVar
 
 import typer
@@ -24,7 +25,7 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def to_the_end() -> Iterator[None]:
-    """Who gives up amid the questions, by Ctrl-C or by the end of the input, has the command do nothing.
+    """Who gives up amid the questions, by Ctrl-C, the end of the input or of the terminal, has the command do nothing.
 
     Raises:
         Abort: the person has given up.
@@ -32,6 +33,10 @@ def to_the_end() -> Iterator[None]:
     try:
         yield
     except (EOFError, KeyboardInterrupt):
+        raise typer.Abort from None
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
         raise typer.Abort from None
 
 

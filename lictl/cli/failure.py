@@ -6,6 +6,7 @@ Exit codes: those of `lictl.errors`; 130 after Ctrl-C.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -57,8 +58,9 @@ class RootGroup(TyperGroup):
         except typer.Exit:
             raise
         except typer.Abort:  # a question that was not answered with yes
-            sys.stderr.write("\n")  # it waits behind the question
-            report("stopped, nothing was done.", "", EXIT_INTERRUPTED)
+            with contextlib.suppress(OSError):  # the terminal itself may have hung up
+                sys.stderr.write("\n")  # it waits behind the question
+                report("stopped, nothing was done.", "", EXIT_INTERRUPTED)
             raise SystemExit(EXIT_INTERRUPTED) from None
         except LictlError as error:
             report(error.what, error.fix, error.exit_code)

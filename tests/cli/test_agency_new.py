@@ -193,6 +193,21 @@ def test_ctrl_c_adds_nothing() -> None:
 
 
 @pytest.mark.usefixtures("home")
+def test_a_terminal_that_hangs_up_adds_nothing() -> None:
+    """As one who gives up, also where nobody can be told any more: no defect of lictl's."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "lictl", "agency", "new", "a"]
+    with bounded.running(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
+        os.close(theirs)
+        seen = b""
+        while b"profile [de]" not in seen:
+            seen += bounded.read(ours, what="the first question")
+        os.close(ours)
+        assert bounded.ended(process) == 130
+    assert answer("agency", "list") == []
+
+
+@pytest.mark.usefixtures("home")
 def test_add_names_what_is_missing() -> None:
     """All of it, and the command that asks."""
     assert "without --host and --port " in failure("agency", "add", "a", code=2)["what"]
