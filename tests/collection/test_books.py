@@ -80,7 +80,7 @@ def test_no_books_take_more_memory_than_they_weigh(tmp_path: Path) -> None:
     tracemalloc.stop()
     weights = [sum(each.memory for each in part) for part in (kept[:8], kept[8:9], kept[9:])]
     for weight, end, begin in zip(weights, taken, [before, *taken], strict=False):
-        assert end - begin < weight < 4 * (end - begin)
+        assert end - begin < weight < 8 * (end - begin)  # what classes and files share is there already, or is not
     for each in kept[:8]:
         each.close()  # type: ignore[union-attr]
     folder.close()

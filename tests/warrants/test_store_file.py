@@ -11,6 +11,7 @@ from sqlalchemy import text
 from warrant_people import in_force
 
 from lictl.errors import IntegrityError, MachineError, UnavailableError
+from lictl.warrants.schema import VERSION
 from lictl.warrants.store import Store
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def test_files_that_are_no_store(tmp_path: Path, store: Store) -> None:
     with store._database.write() as connection:
         connection.execute(text("UPDATE schema SET version = 99"))
     store.close()
-    with pytest.raises(UnavailableError, match="has version 99, this lictl reads versions 1 to 3"):
+    with pytest.raises(UnavailableError, match=f"has version 99, this lictl reads versions 1 to {VERSION}"):
         Store.open(tmp_path / "warrants.db")
     with pytest.raises(UnavailableError, match="does not exist"):
         Store.open(tmp_path / "nowhere" / "warrants.db")
