@@ -22,6 +22,8 @@ from lictl.service.steps import ClockSteps
 from lictl.service.users import delivery_uid
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from lictl.home import Home
     from lictl.probe.probe import Probe
     from lictl.service.options import ServeOptions
@@ -54,6 +56,7 @@ class Daemon:
     def __init__(self, home: Home, options: ServeOptions) -> None:
         self._home = home
         self._options = options
+        self._pins_at = options.pin_dir or home.bpf
         self._stopped = threading.Event()
         self._ending = Ending(self._stopped, options.keep)
         self._alarms = Alarms()
@@ -119,20 +122,17 @@ class Daemon:
         self._alarms.set("audit", "outcome", f"The outcome of act {seq} could not be recorded; the next start does it.")
 
     def _load(self, stack: contextlib.ExitStack) -> Loading:
-        options = self._options
-        folder = options.pin_dir or self._home.bpf
-        bpffs.ensure(folder)
-        stack.callback(bpffs.remove, folder)
+        bpffs.ensure(self._pins_at)
+        stack.callback(bpffs.remove, self._pins_at)
         pins.check_netns(self._home)
-        loading = Loading(folder, options.ring_bytes, options.fresh)
+        loading = Loading(self._pins_at, self._options.ring_bytes, self._options.fresh)
         stack.callback(loading.abandon)
         return loading
 
     def _take(self, loading: Loading, stack: contextlib.ExitStack) -> tuple[Probe, Clock]:
         probe = loading.take()
         stack.callback(self._end_probe, probe)
-        folder = self._options.pin_dir or self._home.bpf
-        pins.note(self._home, pins.Pins(str(folder), self._options.ring_bytes, pins.this_netns()))
+        pins.note(self._home, pins.Pins(str(self._pins_at), self._options.ring_bytes, pins.this_netns()))
         clock = Clock(probe, self._steps.stepped)
         stack.callback(clock.stop)
         clock.start()
@@ -150,7 +150,7 @@ class Daemon:
 
 
 @contextlib.contextmanager
-def _uncollected() -> Any:
+def _uncollected() -> Iterator[None]:
     """No looking for cycles while everything is made that lives as long as the daemon; `serving` ends that.
 
     What stands then is frozen: a collection that walked a thousand orders would hold up who stops one for a tenth of

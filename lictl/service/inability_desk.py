@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lictl import faults
 from lictl.service.given import reason_of, text_of, who_of
-from lictl.service.listing import summary
+from lictl.service.listing import told
 from lictl.service.record import facts
 from lictl.times import now_ns
 from lictl.warrants.states import Act, State, move
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PLACE = "audit/inability"
 """Where the reason is sealed in the chain (`Store.unseal`)."""
+EFFECT = "It is kept with the order, and nothing else has changed."
 
 
 class InabilityDesk:
@@ -50,7 +51,7 @@ class InabilityDesk:
             faults.point("warrant.unable.stored")
             act.after = facts(order)
         faults.point("warrant.unable.recorded")
-        return _told(order, "It is kept with the order, and nothing else has changed.")
+        return told(order, EFFECT)
 
     def able(self, actor: Actor, name: str, reason: str) -> dict[str, Any]:
         """Notes that an order can be performed again, and what was put right: every inability that lasted ends."""
@@ -64,14 +65,10 @@ class InabilityDesk:
             faults.point("warrant.able.stored")
             act.after = facts(order)
         faults.point("warrant.able.recorded")
-        return _told(order, "It is kept with the order, and nothing else has changed.")
+        return told(order, EFFECT)
 
     def _asked(self, name: str, act: Act, reason: str) -> tuple[Warrant, str]:
         """The order as it is and the reason; refused before an entry is made where the order is over."""
         order = self._store.get(text_of(name, "name"))
         move(order.id, State(order.state), act)
         return order, reason_of(reason)
-
-
-def _told(order: Warrant, effect: str) -> dict[str, Any]:
-    return {**summary(order), "effect": effect}

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from lictl.errors import UsageError
 from lictl.people.permits import sees_targets
+from lictl.service.given import text_of
 from lictl.times import format_rfc3339, now_ns
 from lictl.warrants.states import OPEN
 
@@ -41,11 +41,14 @@ class Listing:
 
     def show(self, actor: Actor, name: str) -> dict[str, Any]:
         """Everything of one order."""
-        if not isinstance(name, str):
-            raise UsageError("`name` is text.")
-        order, sees = self._store.get(name), sees_targets(actor)
+        order, sees = self._store.get(text_of(name, "name")), sees_targets(actor)
         self._record.note(actor, "read.warrant", order.id, {"targets": sees})
         return details(order) if sees else {**_withheld(details(order)), "targets": None, "file": None}
+
+
+def told(order: Warrant, effect: str) -> dict[str, Any]:
+    """What an act answers: the order as it is now, and a sentence on what the act did."""
+    return {**summary(order), "effect": effect}
 
 
 def summary(order: Warrant) -> dict[str, Any]:

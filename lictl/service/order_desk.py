@@ -17,7 +17,7 @@ from lictl.errors import MachineError, RefusedError, UnavailableError, UsageErro
 from lictl.handover.registry import formats
 from lictl.service.closing import summary_of
 from lictl.service.given import reason_of, text_of, who_of
-from lictl.service.listing import summary
+from lictl.service.listing import told
 from lictl.service.record import facts
 from lictl.times import format_rfc3339, now_ns
 from lictl.warrants.model import load
@@ -80,7 +80,7 @@ class OrderDesk:
         order = self._draft(actor, text_of(text, "text"), text_of(name, "name"), emergency=False)
         if submit is True:
             return self.submit(actor, order.id)
-        return self._told(order, "It is a draft. Ask for its approval with `lictl warrant submit`.")
+        return told(order, "It is a draft. Ask for its approval with `lictl warrant submit`.")
 
     def _draft(self, actor: Actor, text: str, name: str, *, emergency: bool) -> Warrant:
         file = read(self._store, text, name)
@@ -104,7 +104,7 @@ class OrderDesk:
             faults.point("warrant.submit.stored")
             act.after = facts(order)
         faults.point("warrant.submit.recorded")
-        return self._told(order, "It waits for an approver, who is somebody else than who submitted it.")
+        return told(order, "It waits for an approver, who is somebody else than who submitted it.")
 
     def emergency(self, actor: Actor, text: str, name: str) -> dict[str, Any]:
         """Puts an order of an emergency authority into force by one person. It ends by itself with its short term."""
@@ -125,7 +125,7 @@ class OrderDesk:
             faults.point("warrant.reject.stored")
             act.after = facts(order)
         faults.point("warrant.reject.recorded")
-        return self._told(order, "It is a draft again.")
+        return told(order, "It is a draft again.")
 
     def approve(
         self, actor: Actor, name: str, reason: str | None = None, confirm_shared: bool = False
@@ -177,7 +177,7 @@ class OrderDesk:
 
     def _in_force(self, order: Warrant) -> dict[str, Any]:
         effect = self._effects.approved(order)
-        return self._told(self._get(order.id), effect)
+        return told(self._get(order.id), effect)
 
     # ---- further instruments
 
@@ -219,7 +219,7 @@ class OrderDesk:
     def _drafted(self, actor: Actor, order: Warrant, word: str, submit: bool) -> dict[str, Any]:
         if submit is True:
             return self.submit(actor, order.id)
-        return self._told(order, f"The {word} is a draft. Ask for its approval with `lictl warrant submit`.")
+        return told(order, f"The {word} is a draft. Ask for its approval with `lictl warrant submit`.")
 
     def withdraw(self, actor: Actor, name: str) -> dict[str, Any]:
         """Drops an extension or amendment that was not approved."""
@@ -230,7 +230,7 @@ class OrderDesk:
             faults.point("warrant.withdraw.stored")
             act.after = facts(order)
         faults.point("warrant.withdraw.recorded")
-        return self._told(order, "Nothing of the order has changed.")
+        return told(order, "Nothing of the order has changed.")
 
     # ---- stopping is never hard
 
@@ -250,7 +250,7 @@ class OrderDesk:
             faults.point("warrant.suspend.effected")
             act.after = facts(order)
         faults.point("warrant.suspend.recorded")
-        return self._told(order, effect)
+        return told(order, effect)
 
     def revoke(self, actor: Actor, name: str) -> dict[str, Any]:
         """Ends an order now."""
@@ -269,7 +269,7 @@ class OrderDesk:
             faults.point("warrant.revoke.effected")
             act.after = facts(order)
         faults.point("warrant.revoke.recorded")
-        return {**self._told(order, effect), "revoked": format_rfc3339(order.ended_ns or moment)}
+        return {**told(order, effect), "revoked": format_rfc3339(order.ended_ns or moment)}
 
     def _stopping(self, order: Warrant) -> _Stopping:
         return _Stopping(self._effects, order)
@@ -286,7 +286,7 @@ class OrderDesk:
             faults.point("warrant.close.stored")
             act.after = {**facts(order), "sha256": sealed["sha256"]}
         faults.point("warrant.close.recorded")
-        return {**self._told(order, "It is closed, with its final counts."), "summary": sealed}
+        return {**told(order, "It is closed, with its final counts."), "summary": sealed}
 
     def destroy_key(self, actor: Actor, name: str) -> dict[str, Any]:
         """Makes all that names the subject of a closed order unreadable for good."""
@@ -299,16 +299,13 @@ class OrderDesk:
             faults.point("warrant.destroy-key.stored")
             act.after = facts(order)
         faults.point("warrant.destroy-key.recorded")
-        return self._told(order, "Its key is gone: nobody can read whom it named.")
+        return told(order, "Its key is gone: nobody can read whom it named.")
 
     # ---- inside
 
     def _get(self, name: str) -> Warrant:
         """From memory where it can be: who stops waits for no database, also for one that cannot be read."""
         return self._store.standing(text_of(name, "name")) or self._store.get(name)
-
-    def _told(self, order: Warrant, effect: str) -> dict[str, Any]:
-        return {**summary(order), "effect": effect}
 
 
 class _Stopping:

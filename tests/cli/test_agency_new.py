@@ -11,7 +11,7 @@ import shlex
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bounded
 import pytest
@@ -23,6 +23,10 @@ from lictl.cli.app import app
 
 sys.path.append(str(Path(__file__).parent.parent / "delivery"))
 from authority_kit import Authority
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
 
 __all__ = ["home"]
 ENTER = ""
@@ -170,9 +174,9 @@ def state(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-@pytest.mark.usefixtures("home")
-def test_ctrl_c_adds_nothing() -> None:
-    """On a terminal: exit code 130, one sentence."""
+@contextlib.contextmanager
+def asked() -> Iterator[tuple[subprocess.Popen[bytes], int, bytes]]:
+    """The command on a terminal of its own, at its first question: its process, our end, what it wrote."""
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "lictl", "agency", "new", "a"]
     with bounded.running(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
@@ -180,6 +184,13 @@ def test_ctrl_c_adds_nothing() -> None:
         seen = b""
         while b"profile [de]" not in seen:
             seen += bounded.read(ours, what="the first question")
+        yield process, ours, seen
+
+
+@pytest.mark.usefixtures("home")
+def test_ctrl_c_adds_nothing() -> None:
+    """On a terminal: exit code 130, one sentence."""
+    with asked() as (process, ours, seen):
         # A signal between the question and the read(2) behind it wakes nobody: Python has noted it, and waits.
         bounded.until(lambda: state(process.pid) == "S", "it waits for the answer")
         os.killpg(process.pid, signal.SIGINT)
@@ -195,13 +206,7 @@ def test_ctrl_c_adds_nothing() -> None:
 @pytest.mark.usefixtures("home")
 def test_a_terminal_that_hangs_up_adds_nothing() -> None:
     """As one who gives up, also where nobody can be told any more: no defect of lictl's."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "lictl", "agency", "new", "a"]
-    with bounded.running(command, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True) as process:
-        os.close(theirs)
-        seen = b""
-        while b"profile [de]" not in seen:
-            seen += bounded.read(ours, what="the first question")
+    with asked() as (process, ours, _):
         os.close(ours)
         assert bounded.ended(process) == 130
     assert answer("agency", "list") == []
